@@ -1,0 +1,81 @@
+/* kbrun: start the runtime and hand over to kb.cli. */
+#include "bind.h"
+#include "libs.h"
+#include "task.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+/* Exit status when the runtime itself fails; kb.cli has the other ones. */
+enum { EXIT_BROKEN = 70 };
+
+/* kb.cli.main(arguments) -> exit status, in the main task. */
+static int run_cli(lua_State *L, int argc, char **argv) {
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "kb.cli");
+  if (lua_pcall(L, 1, 1, 0) != LUA_OK)
+    return LUA_ERRRUN;
+  lua_getfield(L, -1, "main");
+  lua_remove(L, -2);
+  lua_createtable(L, argc, 0);
+  for (int i = 0; i < argc; i++) {
+    lua_pushstring(L, argv[i]);
+    lua_rawseti(L, -2, i);
+  }
+  return task_run(L, 1);
+}
+
+static int exit_status(lua_State *L, int status) {
+  if (status == LUA_OK && lua_istable(L, -1)) {
+    lua_rawgeti(L, -1, 1);
+    return (int)lua_tointeger(L, -1);
+  }
+  const char *text = luaL_tolstring(L, -1, NULL);
+  fprintf(stderr, "kbrun: %s\n", text);
+  if (lua_istable(L, -2) && lua_getfield(L, -2, "traceback") == LUA_TSTRING)
+    fprintf(stderr, "%s\n", lua_tostring(L, -1));
+  return EXIT_BROKEN;
+}
+
+/* Every host costs a descriptor or more: take what the hard limit allows. */
+static void raise_descriptor_limit(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+  }
+}
+
+/* With --lua DIR as the first arguments, modules come from DIR. */
+static const char *take_override(int *argc, char ***argv) {
+  if (*argc < 3 || strcmp((*argv)[1], "--lua") != 0)
+    return NULL;
+  const char *dir = (*argv)[2];
+  (*argv)[2] = (*argv)[0];
+  *argc -= 2;
+  *argv += 2;
+  return dir;
+}
+
+int main(int argc, char **argv) {
+  const char *override_dir = take_override(&argc, &argv);
+  struct loop *loop = loop_new();
+  lua_State *L = luaL_newstate();
+  if (loop == NULL || L == NULL) {
+    fprintf(stderr, "kbrun: not enough memory or descriptors to start\n");
+    return EXIT_BROKEN;
+  }
+  signal(SIGPIPE, SIG_IGN);
+  prctl(PR_SET_DUMPABLE, 0); /* secrets are in our memory */
+  raise_descriptor_limit();
+  libs_open(L, override_dir);
+  task_open(L, loop);
+  int status = exit_status(L, run_cli(L, argc, argv));
+  lua_close(L);
+  loop_free(loop);
+  return status;
+}

@@ -1,0 +1,757 @@
+#include "task.h"
+
+#include "bind.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TASK      "kb.task"
+#define CONDITION "kb.condition"
+#define SCOPE     "kb.scope"
+#define SIGNAL    "kb.signal"
+#define CANCELLED "kb.cancelled"
+
+/* User values of a task's userdata. */
+enum { UV_RESULT = 1, UV_THREAD, UV_FAILED, UV_REASON, UV_COUNT = UV_REASON };
+
+struct runtime;
+
+struct task {
+  struct runtime *rt;
+  lua_State *co;
+  int self_ref; /* anchors the userdata until the task has ended */
+  struct task *parent, *child, *older, *younger; /* live relatives */
+  struct waiters *queue;                         /* where it is parked */
+  struct task *next, *prev;                      /* in queue, or ready list */
+  struct loop_timer timer;
+  kb_time deadline;
+  int shields; /* scopes in which cancelling does not raise */
+  bool parked, ready, cancelled, background;
+  bool ending; /* the body is over; only children are awaited */
+  bool done, failed, joined;
+  struct waiters joiners, childless;
+};
+
+struct signal_watch {
+  struct runtime *rt;
+  int signo;
+  int pending;
+  struct waiters waiters;
+};
+
+struct runtime {
+  struct loop *loop;
+  struct waiters ready;
+  size_t live;
+  struct signal_watch *signals[65];
+};
+
+/* A scope that puts the task's deadline and shield back when it closes. */
+struct scope {
+  struct task *task;
+  kb_time deadline;
+  bool shield;
+};
+
+static const char runtime_key; /* its address is the key in the registry */
+
+static struct runtime *runtime_of(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &runtime_key);
+  struct runtime *rt = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  KB_MUST(rt != NULL);
+  return rt;
+}
+
+/* A new coroutine copies the main thread's extra space, which holds NULL; only
+** spawn sets it. So a coroutine of the user's own has no task. */
+static struct task **slot_of(lua_State *L) {
+  return (struct task **)lua_getextraspace(L);
+}
+
+struct task *task_self(lua_State *L) {
+  return *slot_of(L);
+}
+
+static struct task *must_be_task(lua_State *L) {
+  struct task *t = task_self(L);
+  if (t == NULL)
+    luaL_error(L, "only a task can wait, and this is not one "
+                  "(a coroutine of your own?)");
+  return t;
+}
+
+/* Queues */
+
+static void append(struct waiters *queue, struct task *t) {
+  t->next = NULL;
+  t->prev = queue->last;
+  if (queue->last != NULL)
+    queue->last->next = t;
+  else
+    queue->first = t;
+  queue->last = t;
+}
+
+static void take_out(struct waiters *queue, struct task *t) {
+  if (t->prev != NULL)
+    t->prev->next = t->next;
+  else
+    queue->first = t->next;
+  if (t->next != NULL)
+    t->next->prev = t->prev;
+  else
+    queue->last = t->prev;
+  t->next = t->prev = NULL;
+}
+
+static void make_ready(struct task *t) {
+  if (t->ready || t->done)
+    return;
+  if (t->queue != NULL)
+    take_out(t->queue, t);
+  t->queue = NULL;
+  t->parked = false;
+  loop_disarm(t->rt->loop, &t->timer);
+  t->ready = true;
+  append(&t->rt->ready, t);
+}
+
+void task_wake_one(struct waiters *queue) {
+  if (queue->first != NULL)
+    make_ready(queue->first);
+}
+
+void task_wake_all(struct waiters *queue) {
+  while (queue->first != NULL)
+    make_ready(queue->first);
+}
+
+static void timer_fired(struct loop_timer *timer) {
+  make_ready(KB_OWNER(timer, struct task, timer));
+}
+
+/* Waiting */
+
+static void park(lua_State *L, struct waiters *queue, kb_time at) {
+  struct task *t = task_self(L);
+  KB_MUST(t != NULL && !t->parked && !t->ready);
+  if (t->deadline < at && !t->ending)
+    at = t->deadline;
+  if (loop_arm(t->rt->loop, &t->timer, at) < 0)
+    luaL_error(L, "not enough memory for a timer");
+  t->parked = true;
+  t->queue = queue;
+  if (queue != NULL)
+    append(queue, t);
+}
+
+int task_again_until(lua_State *L, struct waiters *queue, kb_time at) {
+  park(L, queue, at);
+  return KB_EAGAIN;
+}
+
+int task_again(lua_State *L, struct waiters *queue) {
+  return task_again_until(L, queue, KB_NEVER);
+}
+
+kb_time task_deadline(lua_State *L) {
+  struct task *t = task_self(L);
+  return t != NULL ? t->deadline : KB_NEVER;
+}
+
+static void push_task(lua_State *L, struct task *t) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, t->self_ref);
+}
+
+static int raise_cancelled(lua_State *L, struct task *t) {
+  push_task(L, t);
+  lua_createtable(L, 0, 2);
+  lua_pushliteral(L, "cancelled");
+  lua_setfield(L, -2, "kind");
+  lua_getiuservalue(L, -2, UV_REASON);
+  lua_setfield(L, -2, "message");
+  luaL_setmetatable(L, CANCELLED);
+  return lua_error(L);
+}
+
+static int await_step(lua_State *L, int status, lua_KContext ctx) {
+  struct task *t = must_be_task(L);
+  lua_CFunction try = (lua_CFunction)ctx;
+  if (t->cancelled && t->shields == 0)
+    return raise_cancelled(L, t);
+  if (status == LUA_YIELD && loop_now() >= t->deadline)
+    return bind_fail(L, KB_ETIMEDOUT, "timed out");
+  int n = try(L);
+  if (n != KB_EAGAIN)
+    return n;
+  return lua_yieldk(L, 0, ctx, await_step);
+}
+
+int task_await(lua_State *L, lua_CFunction try) {
+  return await_step(L, LUA_OK, (lua_KContext)try);
+}
+
+/* The life of a task */
+
+static void link_child(struct task *parent, struct task *t) {
+  t->parent = parent;
+  t->older = parent->child;
+  if (parent->child != NULL)
+    parent->child->younger = t;
+  parent->child = t;
+}
+
+static void unlink_child(struct task *t) {
+  struct task *parent = t->parent;
+  if (parent == NULL)
+    return;
+  if (t->younger != NULL)
+    t->younger->older = t->older;
+  else
+    parent->child = t->older;
+  if (t->older != NULL)
+    t->older->younger = t->younger;
+  t->parent = t->older = t->younger = NULL;
+  if (parent->child == NULL)
+    task_wake_all(&parent->childless);
+}
+
+static void cancel_children(lua_State *L, struct task *t, bool all);
+
+/* Cancel t for the reason at the top of the stack, which stays. */
+static void cancel(lua_State *L, struct task *t) {
+  if (t->done || t->cancelled)
+    return;
+  t->cancelled = true;
+  push_task(L, t);
+  lua_pushvalue(L, -2);
+  lua_setiuservalue(L, -2, UV_REASON);
+  lua_pop(L, 1);
+  if (t->ending)
+    cancel_children(L, t, true);
+  else if (t->parked && t->shields == 0)
+    make_ready(t);
+}
+
+static void cancel_children(lua_State *L, struct task *t, bool all) {
+  for (struct task *c = t->child; c != NULL; c = c->older)
+    if (all || c->background)
+      cancel(L, c);
+}
+
+/* Leave in UV_RESULT the error of the first failed child that nobody joined. */
+static void inherit_failure(lua_State *L, struct task *t) {
+  push_task(L, t);
+  if (lua_getiuservalue(L, -1, UV_FAILED) == LUA_TTABLE) {
+    lua_Integer n = luaL_len(L, -1);
+    for (lua_Integer i = 1; i <= n && !t->failed; i++) {
+      lua_rawgeti(L, -1, i);
+      struct task *c = lua_touserdata(L, -1);
+      if (!c->joined) {
+        lua_getiuservalue(L, -1, UV_RESULT);
+        lua_setiuservalue(L, -4, UV_RESULT);
+        t->failed = true;
+      }
+      lua_pop(L, 1);
+    }
+  }
+  lua_pop(L, 2);
+}
+
+/* Tell the parent, so that a failure which nobody joins is not lost. */
+static void report_failure(lua_State *L, struct task *t) {
+  struct task *parent = t->parent;
+  if (parent == NULL || t->background || t->cancelled)
+    return;
+  push_task(L, parent);
+  if (lua_getiuservalue(L, -1, UV_FAILED) != LUA_TTABLE) {
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_setiuservalue(L, -3, UV_FAILED);
+  }
+  push_task(L, t);
+  lua_rawseti(L, -2, luaL_len(L, -2) + 1);
+  lua_pop(L, 2);
+}
+
+/* Put what the body left above stack index 1 into UV_RESULT: its results as a
+** table with n, or its error. */
+static void keep_result(lua_State *L, struct task *t) {
+  int n = lua_gettop(L) - 1;
+  if (!t->failed) {
+    lua_createtable(L, n, 1);
+    lua_insert(L, 2);
+    for (int i = n; i > 0; i--)
+      lua_rawseti(L, 2, i);
+    lua_pushinteger(L, n);
+    lua_setfield(L, 2, "n");
+  }
+  push_task(L, t);
+  lua_insert(L, -2);
+  lua_setiuservalue(L, -2, UV_RESULT);
+  lua_settop(L, 1);
+}
+
+static int children_ended(lua_State *L, int status, lua_KContext ctx) {
+  (void)status, (void)ctx;
+  inherit_failure(L, task_self(L));
+  return 0;
+}
+
+static int body_ended(lua_State *L, int status, lua_KContext ctx) {
+  struct task *t = task_self(L);
+  t->failed = status != LUA_OK && status != LUA_YIELD;
+  keep_result(L, t);
+  t->ending = true;
+  lua_pushliteral(L, "the task that spawned it has ended");
+  cancel_children(L, t, t->failed || t->cancelled);
+  lua_pop(L, 1);
+  if (t->child == NULL)
+    return children_ended(L, LUA_OK, ctx);
+  task_again(L, &t->childless);
+  return lua_yieldk(L, 0, 0, children_ended);
+}
+
+/* Give an error its traceback: strings get it appended, tables a field. */
+static int add_traceback(lua_State *L) {
+  if (lua_type(L, 1) == LUA_TSTRING) {
+    luaL_traceback(L, L, lua_tostring(L, 1), 1);
+  } else if (lua_type(L, 1) == LUA_TTABLE &&
+             lua_getfield(L, 1, "traceback") == LUA_TNIL) {
+    luaL_traceback(L, L, NULL, 1);
+    lua_setfield(L, 1, "traceback");
+    lua_settop(L, 1);
+  }
+  lua_settop(L, lua_type(L, 1) == LUA_TSTRING ? 2 : 1);
+  return 1;
+}
+
+/* The bottom of every task's stack: add_traceback, the function, arguments. */
+static int body(lua_State *L) {
+  int nargs = lua_gettop(L) - 2;
+  int status = lua_pcallk(L, nargs, LUA_MULTRET, 1, 0, body_ended);
+  return body_ended(L, status, 0);
+}
+
+/* Start the function at idx with the arguments above it, in a task that is
+** left on the stack in their place. */
+static struct task *spawn(lua_State *L, int idx) {
+  struct runtime *rt = runtime_of(L);
+  struct task *t = bind_new(L, TASK, sizeof *t, UV_COUNT);
+  lua_insert(L, idx);
+  t->co = lua_newthread(L);
+  lua_setiuservalue(L, idx, UV_THREAD);
+  t->rt = rt;
+  t->timer.fire = timer_fired;
+  t->deadline = task_deadline(L);
+  *slot_of(t->co) = t;
+  luaL_checkstack(t->co, lua_gettop(L), "too many arguments");
+  lua_pushcfunction(t->co, body);
+  lua_pushcfunction(t->co, add_traceback);
+  lua_xmove(L, t->co, lua_gettop(L) - idx);
+  lua_pushvalue(L, idx);
+  t->self_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  rt->live++;
+  if (task_self(L) != NULL)
+    link_child(task_self(L), t);
+  make_ready(t);
+  return t;
+}
+
+static void finish(lua_State *L, struct task *t, int status) {
+  if (status != LUA_OK) { /* out of memory: body catches all else */
+    t->failed = true;
+    push_task(L, t);
+    lua_pushliteral(L, "not enough memory for a task");
+    lua_setiuservalue(L, -2, UV_RESULT);
+    lua_pop(L, 1);
+    while (t->child != NULL)
+      unlink_child(t->child);
+  }
+  t->done = true;
+  *slot_of(t->co) = NULL;
+  t->rt->live--;
+  if (t->failed && t->joiners.first == NULL)
+    report_failure(L, t);
+  unlink_child(t);
+  task_wake_all(&t->joiners);
+  luaL_unref(L, LUA_REGISTRYINDEX, t->self_ref);
+}
+
+static void run_ready(lua_State *L, struct runtime *rt) {
+  struct task *stop = rt->ready.last; /* what is woken meanwhile waits a turn */
+  for (struct task *t = NULL; t != stop;) {
+    t = rt->ready.first;
+    take_out(&rt->ready, t);
+    t->ready = false;
+    int nargs = lua_status(t->co) == LUA_YIELD ? 0 : lua_gettop(t->co) - 1;
+    int nres = 0;
+    int status = lua_resume(t->co, L, nargs, &nres);
+    if (status == LUA_YIELD)
+      KB_MUST(t->parked || t->ready);
+    else
+      finish(L, t, status);
+  }
+}
+
+int task_run(lua_State *L, int nargs) {
+  struct task *main = spawn(L, lua_gettop(L) - nargs);
+  struct runtime *rt = main->rt;
+  while (!main->done) {
+    if (rt->ready.first != NULL)
+      run_ready(L, rt);
+    if (main->done)
+      break;
+    if (!loop_turn(rt->loop, rt->ready.first == NULL)) {
+      KB_MUST(!main->cancelled && main->shields == 0);
+      lua_pushliteral(L, "deadlock: every task waits for another one");
+      cancel(L, main);
+      lua_pop(L, 1);
+    }
+  }
+  lua_getiuservalue(L, -1, UV_RESULT);
+  lua_remove(L, -2);
+  return main->failed ? LUA_ERRRUN : LUA_OK;
+}
+
+struct loop *task_loop(lua_State *L) {
+  return runtime_of(L)->loop;
+}
+
+void task_open(lua_State *L, struct loop *loop) {
+  struct runtime *rt = lua_newuserdatauv(L, sizeof *rt, 0);
+  memset(rt, 0, sizeof *rt);
+  rt->loop = loop;
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &runtime_key);
+  *slot_of(L) = NULL;
+}
+
+/* kb.core.task: functions */
+
+/*** Run a function in a task of its own, a child of the running one, which
+** ends after it.
+** @param fn function, and its arguments after it
+** @return task: with join, cancel and done */
+static int task_spawn_lua(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  spawn(L, 1);
+  return 1;
+}
+
+/*** Like spawn, for a helper that is cancelled when its parent's body ends. Its
+** failure is nobody's unless it is joined.
+** @param fn function, and its arguments after it
+** @return task */
+static int task_background(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  spawn(L, 1)->background = true;
+  return 1;
+}
+
+static int sleep_try(lua_State *L) {
+  kb_time at = (kb_time)lua_tointeger(L, 2);
+  if (loop_now() < at)
+    return task_again_until(L, NULL, at);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* The time that is so many seconds from now. */
+static kb_time after(lua_State *L, int idx) {
+  lua_Number seconds = luaL_checknumber(L, idx);
+  luaL_argcheck(L, seconds >= 0, idx, "seconds cannot be negative");
+  if (seconds > 1e8)
+    return KB_NEVER;
+  return loop_now() + (kb_time)(seconds * (lua_Number)KB_SECOND);
+}
+
+/*** Wait for some time.
+** @param seconds number: how long, fractions allowed
+** @return true, or nil, message, "ETIMEDOUT" when the deadline comes first */
+static int task_sleep(lua_State *L) {
+  kb_time at = after(L, 1);
+  lua_settop(L, 1);
+  lua_pushinteger(L, at);
+  return task_await(L, sleep_try);
+}
+
+static int yielded(lua_State *L, int status, lua_KContext ctx) {
+  (void)status, (void)ctx;
+  struct task *t = task_self(L);
+  return t->cancelled && t->shields == 0 ? raise_cancelled(L, t) : 0;
+}
+
+/*** Let the other tasks that are ready run first. */
+static int task_yield(lua_State *L) {
+  make_ready(must_be_task(L));
+  return lua_yieldk(L, 0, 0, yielded);
+}
+
+/*** Seconds of a clock that never goes back.
+** @return number */
+static int task_now(lua_State *L) {
+  lua_pushnumber(L, (lua_Number)loop_now() / (lua_Number)KB_SECOND);
+  return 1;
+}
+
+/*** Set the deadline of all waits until the scope closes:
+** `local _ <close> = task.within(5)`. It never moves a deadline later.
+** @param seconds number: from now
+** @return scope: to be closed */
+static int task_within(lua_State *L) {
+  struct task *t = must_be_task(L);
+  kb_time at = after(L, 1);
+  struct scope *scope = bind_new(L, SCOPE, sizeof *scope, 0);
+  *scope = (struct scope){t, t->deadline, false};
+  if (at < t->deadline)
+    t->deadline = at;
+  return 1;
+}
+
+/*** Let cleanup wait although the task was cancelled or is past its deadline:
+** `local _ <close> = task.shield(2)`.
+** @param seconds number: the deadline of the waits inside
+** @return scope: to be closed */
+static int task_shield(lua_State *L) {
+  struct task *t = must_be_task(L);
+  kb_time at = after(L, 1);
+  struct scope *scope = bind_new(L, SCOPE, sizeof *scope, 0);
+  *scope = (struct scope){t, t->deadline, true};
+  t->deadline = at;
+  t->shields++;
+  return 1;
+}
+
+static int scope_close(lua_State *L) {
+  struct scope *scope = luaL_checkudata(L, 1, SCOPE);
+  if (scope->task == NULL)
+    return 0;
+  scope->task->deadline = scope->deadline;
+  if (scope->shield)
+    scope->task->shields--;
+  scope->task = NULL;
+  return 0;
+}
+
+/*** Seconds until the running task's deadline.
+** @return number, or nil when it has none */
+static int task_left(lua_State *L) {
+  kb_time at = must_be_task(L)->deadline;
+  if (at == KB_NEVER)
+    return 0;
+  lua_pushnumber(L, (lua_Number)(at - loop_now()) / (lua_Number)KB_SECOND);
+  return 1;
+}
+
+/*** The running task.
+** @return task */
+static int task_current(lua_State *L) {
+  push_task(L, must_be_task(L));
+  return 1;
+}
+
+/*** What is alive, to prove that a test left nothing behind.
+** @return table: tasks, watches, timers, children */
+static int task_census(lua_State *L) {
+  struct runtime *rt = runtime_of(L);
+  struct loop_census count;
+  loop_count(rt->loop, &count);
+  lua_createtable(L, 0, 4);
+  lua_pushinteger(L, (lua_Integer)rt->live);
+  lua_setfield(L, -2, "tasks");
+  lua_pushinteger(L, (lua_Integer)count.watches);
+  lua_setfield(L, -2, "watches");
+  lua_pushinteger(L, (lua_Integer)count.timers);
+  lua_setfield(L, -2, "timers");
+  lua_pushinteger(L, (lua_Integer)count.children);
+  lua_setfield(L, -2, "children");
+  return 1;
+}
+
+/* Tasks: methods */
+
+static int join_try(lua_State *L) {
+  struct task *t = luaL_checkudata(L, 1, TASK);
+  if (!t->done)
+    return task_again(L, &t->joiners);
+  t->joined = true;
+  lua_getiuservalue(L, 1, UV_RESULT);
+  if (t->failed)
+    return lua_error(L);
+  int n = (int)bind_field_integer(L, -1, "n", 0);
+  luaL_checkstack(L, n, "too many results");
+  for (int i = 1; i <= n; i++)
+    lua_rawgeti(L, -i, i);
+  return n;
+}
+
+/*** Wait until the task has ended.
+** @return what its function returned
+** @raise what its function raised */
+static int task_join(lua_State *L) {
+  struct task *t = luaL_checkudata(L, 1, TASK);
+  luaL_argcheck(L, t != task_self(L), 1, "a task cannot join itself");
+  lua_settop(L, 1);
+  return task_await(L, join_try);
+}
+
+/*** Make the task's next wait, and all after it, raise. Its children follow.
+** @param reason string: what the raised value says */
+static int task_cancel(lua_State *L) {
+  struct task *t = luaL_checkudata(L, 1, TASK);
+  luaL_optstring(L, 2, NULL);
+  if (lua_isnoneornil(L, 2)) {
+    lua_settop(L, 1);
+    lua_pushliteral(L, "cancelled");
+  }
+  cancel(L, t);
+  return 0;
+}
+
+/*** Whether the task has ended.
+** @return boolean */
+static int task_done(lua_State *L) {
+  struct task *t = luaL_checkudata(L, 1, TASK);
+  lua_pushboolean(L, t->done);
+  return 1;
+}
+
+static int cancelled_tostring(lua_State *L) {
+  lua_getfield(L, 1, "message");
+  return 1;
+}
+
+/* Conditions */
+
+/*** A thing to wait for: tasks that called wait go on when somebody calls
+** notify. Check what you wait for in a loop around wait.
+** @return condition: with wait, notify and notify_one */
+static int task_condition(lua_State *L) {
+  bind_new(L, CONDITION, sizeof(struct waiters), 0);
+  return 1;
+}
+
+static int condition_try(lua_State *L) {
+  if (lua_gettop(L) == 1) { /* the first time */
+    lua_pushboolean(L, 1);
+    return task_again(L, luaL_checkudata(L, 1, CONDITION));
+  }
+  return 1;
+}
+
+/*** Wait until the next notify.
+** @return true, or nil, message, "ETIMEDOUT" */
+static int condition_wait(lua_State *L) {
+  luaL_checkudata(L, 1, CONDITION);
+  lua_settop(L, 1);
+  return task_await(L, condition_try);
+}
+
+/*** Wake all who wait. */
+static int condition_notify(lua_State *L) {
+  task_wake_all(luaL_checkudata(L, 1, CONDITION));
+  return 0;
+}
+
+/*** Wake the one who waits longest. */
+static int condition_notify_one(lua_State *L) {
+  task_wake_one(luaL_checkudata(L, 1, CONDITION));
+  return 0;
+}
+
+/* Signals */
+
+static void signal_caught(void *arg, int signo) {
+  struct runtime *rt = arg;
+  struct signal_watch *watch = rt->signals[signo];
+  if (watch == NULL)
+    return;
+  watch->pending++;
+  task_wake_all(&watch->waiters);
+}
+
+static const char *const signal_names[] = {"INT",  "TERM",  "HUP", "QUIT",
+                                           "USR1", "WINCH", NULL};
+static const int signal_numbers[] = {SIGINT,  SIGTERM, SIGHUP,
+                                     SIGQUIT, SIGUSR1, SIGWINCH};
+
+/*** Take a signal from its default action.
+** @param name string: INT, TERM, HUP, QUIT, USR1 or WINCH
+** @return signal: with wait */
+static int task_signal(lua_State *L) {
+  struct runtime *rt = runtime_of(L);
+  int signo = signal_numbers[luaL_checkoption(L, 1, NULL, signal_names)];
+  struct signal_watch *watch = bind_new(L, SIGNAL, sizeof *watch, 0);
+  watch->rt = rt;
+  watch->signo = signo;
+  if (loop_signal(rt->loop, signo, signal_caught, rt) < 0)
+    return bind_fail(L, KB_ESYSTEM, "signal");
+  rt->signals[signo] = watch;
+  return 1;
+}
+
+static int signal_try(lua_State *L) {
+  struct signal_watch *watch = luaL_checkudata(L, 1, SIGNAL);
+  if (watch->pending == 0)
+    return task_again(L, &watch->waiters);
+  watch->pending--;
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/*** Wait until the signal has arrived.
+** @return true */
+static int signal_wait(lua_State *L) {
+  luaL_checkudata(L, 1, SIGNAL);
+  lua_settop(L, 1);
+  return task_await(L, signal_try);
+}
+
+static int signal_gc(lua_State *L) {
+  struct signal_watch *watch = luaL_checkudata(L, 1, SIGNAL);
+  if (watch->rt != NULL && watch->rt->signals[watch->signo] == watch)
+    watch->rt->signals[watch->signo] = NULL;
+  return 0;
+}
+
+static const luaL_Reg functions[] = {{"spawn", task_spawn_lua},
+                                     {"background", task_background},
+                                     {"sleep", task_sleep},
+                                     {"yield", task_yield},
+                                     {"now", task_now},
+                                     {"within", task_within},
+                                     {"shield", task_shield},
+                                     {"left", task_left},
+                                     {"current", task_current},
+                                     {"census", task_census},
+                                     {"condition", task_condition},
+                                     {"signal", task_signal},
+                                     {NULL, NULL}};
+static const luaL_Reg no_functions[] = {{NULL, NULL}};
+static const luaL_Reg task_methods[] = {{"join", task_join},
+                                        {"cancel", task_cancel},
+                                        {"done", task_done},
+                                        {NULL, NULL}};
+static const luaL_Reg condition_methods[] = {
+    {"wait", condition_wait},
+    {"notify", condition_notify},
+    {"notify_one", condition_notify_one},
+    {NULL, NULL}};
+static const luaL_Reg signal_methods[] = {{"wait", signal_wait}, {NULL, NULL}};
+static const luaL_Reg signal_meta[] = {{"__gc", signal_gc}, {NULL, NULL}};
+static const luaL_Reg scope_meta[] = {{"__close", scope_close}, {NULL, NULL}};
+static const luaL_Reg cancelled_meta[] = {{"__tostring", cancelled_tostring},
+                                          {NULL, NULL}};
+
+int luaopen_kb_task(lua_State *L) {
+  bind_class(L, TASK, task_methods, no_functions);
+  bind_class(L, CONDITION, condition_methods, no_functions);
+  bind_class(L, SIGNAL, signal_methods, signal_meta);
+  bind_class(L, SCOPE, no_functions, scope_meta);
+  bind_class(L, CANCELLED, no_functions, cancelled_meta);
+  luaL_newlib(L, functions);
+  return 1;
+}
