@@ -1,0 +1,59 @@
+local test = ...
+local check = require "lib.check"
+local crypto = require "kb.core.crypto"
+
+local abc_sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+test("digests are those of the standards", function()
+  check.equal(crypto.digest("sha256", "abc"), abc_sha256)
+  check.equal(crypto.digest("sha1", "abc"), "a9993e364706816aba3e25717850c26c9cd0d89d")
+  check.equal(crypto.digest("md5", ""), "d41d8cd98f00b204e9800998ecf8427e")
+  check.equal(#crypto.digest("sha512", "abc", true), 64)
+  check.raises("no digest 'sha3'", crypto.digest, "sha3", "abc")
+end)
+
+test("a digest in pieces is that of the whole", function()
+  local hash = crypto.hash("sha256")
+  hash:update("a"):update(""):update("bc")
+  check.equal(hash:final(), abc_sha256)
+  check.raises("has ended", hash.update, hash, "d")
+end)
+
+-- RFC 4231, test case 2
+test("hmac is that of the standard", function()
+  check.equal(
+    crypto.hmac("sha256", "Jefe", "what do ya want for nothing?"),
+    "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+  )
+end)
+
+test("base64 goes there and back", function()
+  local plain = { "", "f", "fo", "foo", "foob", "fooba", "foobar", "\0\255\254" }
+  local coded = { "", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy", "AP/+" }
+  for i, text in ipairs(plain) do
+    check.equal(crypto.base64_encode(text), coded[i])
+    check.equal(crypto.base64_decode(coded[i]), text)
+  end
+  check.equal(crypto.base64_decode("Zm9v\n Ym\tE"), "fooba")
+end)
+
+test("what is no base64 is refused", function()
+  for _, text in ipairs { "Zg=a", "Z", "Zg===", "Zm9v=", "a*b=", "Zm9vY" } do
+    local got, message, code = crypto.base64_decode(text)
+    check.equal(got, nil, text)
+    check.equal(message, "this is not base64")
+    check.equal(code, "EINVAL")
+  end
+end)
+
+test("random bytes differ", function()
+  check.equal(#crypto.random(16), 16)
+  check.equal(crypto.random(0), "")
+  check.equal(crypto.random(16) == crypto.random(16), false)
+end)
+
+test("equal compares content and length", function()
+  check.equal(crypto.equal("abc", "abc"), true)
+  check.equal(crypto.equal("abc", "abd"), false)
+  check.equal(crypto.equal("abc", "abcd"), false)
+end)
