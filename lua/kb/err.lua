@@ -1,0 +1,83 @@
+--- Errors above the engine: values that say what, where and what next.
+
+local M = {}
+
+local Error = { __name = "kb.err" }
+Error.__index = Error
+
+-- The rest of what an error knows, in the order in which it is shown.
+local details = { "host", "op", "command", "status", "output", "evidence", "hint" }
+
+function Error:__tostring()
+  local at = self.file and ("%s:%s: "):format(self.file, self.line or "?") or ""
+  local lines = { at .. (self.host and self.host .. ": " or "") .. self.message }
+  for _, name in ipairs(details) do
+    local value = self[name]
+    if value ~= nil and name ~= "host" and value ~= "" then
+      lines[#lines + 1] = ("  %s: %s"):format(name, (tostring(value):gsub("\n", "\n    ")))
+    end
+  end
+  return table.concat(lines, "\n")
+end
+
+--- Make an error value.
+-- @param kind string: usage (the playbook or the command line is wrong), unreachable, failed
+-- (a command or a check on a host), verify (an effect did not come true), unknown (the preview
+-- cannot look further), cancelled
+-- @param message string: what went wrong, with names and values
+-- @param fields table: host, op, command, status, output, evidence, hint, file, line
+-- @return kb.err
+function M.new(kind, message, fields)
+  local e = setmetatable({ kind = kind, message = message }, Error)
+  for k, v in pairs(fields or {}) do
+    e[k] = v
+  end
+  return e
+end
+
+--- Raise an error value.
+-- @param kind string
+-- @param message string
+-- @param fields table
+-- @raise kb.err
+function M.raise(kind, message, fields)
+  error(M.new(kind, message, fields), 0)
+end
+
+--- The kind of anything that was raised: "bug" for what is not ours.
+-- @param e any
+-- @return string
+function M.kind(e)
+  return type(e) == "table" and e.kind or "bug"
+end
+
+--- Turn whatever was raised into an error value.
+-- @param e any
+-- @return kb.err
+function M.wrap(e)
+  if getmetatable(e) == Error then
+    return e
+  end
+  if type(e) == "table" and e.kind then
+    return M.new(e.kind, tostring(e.message), e)
+  end
+  return M.new("bug", tostring(e))
+end
+
+--- The file and line of the nearest caller that is not part of kbrun: the playbook, or a module of
+-- the user's own. (What is embedded in the binary has no file.)
+-- @return file string, line integer; nil when there is none
+function M.position()
+  for level = 2, 40 do
+    local info = debug.getinfo(level, "Sl")
+    if not info then
+      return nil
+    end
+    local source = info.source
+    if source:sub(1, 1) == "@" and not source:find("/lua/kb/", 1, true) then
+      return source:sub(2), info.currentline
+    end
+  end
+end
+
+return M
