@@ -95,6 +95,8 @@ static const luaL_Reg embedded_functions[] = {
 
 static int luaopen_embedded(lua_State *L) {
   luaL_newlib(L, embedded_functions);
+  lua_pushliteral(L, KBRUN_VERSION);
+  lua_setfield(L, -2, "version");
   return 1;
 }
 
