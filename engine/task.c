@@ -2,14 +2,9 @@
 
 #include "bind.h"
 
-#include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define TASK      "kb.task"
-#define CONDITION "kb.condition"
-#define SCOPE     "kb.scope"
-#define SIGNAL    "kb.signal"
 #define CANCELLED "kb.cancelled"
 
 /* User values of a task's userdata. */
@@ -33,25 +28,10 @@ struct task {
   struct waiters joiners, childless;
 };
 
-struct signal_watch {
-  struct runtime *rt;
-  int signo;
-  int pending;
-  struct waiters waiters;
-};
-
 struct runtime {
   struct loop *loop;
   struct waiters ready;
   size_t live;
-  struct signal_watch *signals[65];
-};
-
-/* A scope that puts the task's deadline and shield back when it closes. */
-struct scope {
-  struct task *task;
-  kb_time deadline;
-  bool shield;
 };
 
 static const char runtime_key; /* its address is the key in the registry */
@@ -74,7 +54,7 @@ struct task *task_self(lua_State *L) {
   return *slot_of(L);
 }
 
-static struct task *must_be_task(lua_State *L) {
+struct task *task_running(lua_State *L) {
   struct task *t = task_self(L);
   if (t == NULL)
     luaL_error(L, "only a task can wait, and this is not one "
@@ -161,12 +141,22 @@ kb_time task_deadline(lua_State *L) {
   return t != NULL ? t->deadline : KB_NEVER;
 }
 
-static void push_task(lua_State *L, struct task *t) {
+kb_time task_set_deadline(struct task *t, kb_time at) {
+  kb_time before = t->deadline;
+  t->deadline = at;
+  return before;
+}
+
+void task_shield_by(struct task *t, int n) {
+  t->shields += n;
+}
+
+void task_push(lua_State *L, struct task *t) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, t->self_ref);
 }
 
 static int raise_cancelled(lua_State *L, struct task *t) {
-  push_task(L, t);
+  task_push(L, t);
   lua_createtable(L, 0, 2);
   lua_pushliteral(L, "cancelled");
   lua_setfield(L, -2, "kind");
@@ -177,7 +167,7 @@ static int raise_cancelled(lua_State *L, struct task *t) {
 }
 
 static int await_step(lua_State *L, int status, lua_KContext ctx) {
-  struct task *t = must_be_task(L);
+  struct task *t = task_running(L);
   lua_CFunction try = (lua_CFunction)ctx;
   if (t->cancelled && t->shields == 0)
     return raise_cancelled(L, t);
@@ -191,6 +181,17 @@ static int await_step(lua_State *L, int status, lua_KContext ctx) {
 
 int task_await(lua_State *L, lua_CFunction try) {
   return await_step(L, LUA_OK, (lua_KContext)try);
+}
+
+static int yielded(lua_State *L, int status, lua_KContext ctx) {
+  (void)status, (void)ctx;
+  struct task *t = task_self(L);
+  return t->cancelled && t->shields == 0 ? raise_cancelled(L, t) : 0;
+}
+
+int task_pass(lua_State *L) {
+  make_ready(task_running(L));
+  return lua_yieldk(L, 0, 0, yielded);
 }
 
 /* The life of a task */
@@ -225,7 +226,7 @@ static void cancel(lua_State *L, struct task *t) {
   if (t->done || t->cancelled)
     return;
   t->cancelled = true;
-  push_task(L, t);
+  task_push(L, t);
   lua_pushvalue(L, -2);
   lua_setiuservalue(L, -2, UV_REASON);
   lua_pop(L, 1);
@@ -243,7 +244,7 @@ static void cancel_children(lua_State *L, struct task *t, bool all) {
 
 /* Leave in UV_RESULT the error of the first failed child that nobody joined. */
 static void inherit_failure(lua_State *L, struct task *t) {
-  push_task(L, t);
+  task_push(L, t);
   if (lua_getiuservalue(L, -1, UV_FAILED) == LUA_TTABLE) {
     lua_Integer n = luaL_len(L, -1);
     for (lua_Integer i = 1; i <= n && !t->failed; i++) {
@@ -265,14 +266,14 @@ static void report_failure(lua_State *L, struct task *t) {
   struct task *parent = t->parent;
   if (parent == NULL || t->background || t->cancelled)
     return;
-  push_task(L, parent);
+  task_push(L, parent);
   if (lua_getiuservalue(L, -1, UV_FAILED) != LUA_TTABLE) {
     lua_pop(L, 1);
     lua_newtable(L);
     lua_pushvalue(L, -1);
     lua_setiuservalue(L, -3, UV_FAILED);
   }
-  push_task(L, t);
+  task_push(L, t);
   lua_rawseti(L, -2, luaL_len(L, -2) + 1);
   lua_pop(L, 2);
 }
@@ -289,7 +290,7 @@ static void keep_result(lua_State *L, struct task *t) {
     lua_pushinteger(L, n);
     lua_setfield(L, 2, "n");
   }
-  push_task(L, t);
+  task_push(L, t);
   lua_insert(L, -2);
   lua_setiuservalue(L, -2, UV_RESULT);
   lua_settop(L, 1);
@@ -336,15 +337,14 @@ static int body(lua_State *L) {
   return body_ended(L, status, 0);
 }
 
-/* Start the function at idx with the arguments above it, in a task that is
-** left on the stack in their place. */
-static struct task *spawn(lua_State *L, int idx) {
+struct task *task_start(lua_State *L, int idx, bool background) {
   struct runtime *rt = runtime_of(L);
   struct task *t = bind_new(L, TASK, sizeof *t, UV_COUNT);
   lua_insert(L, idx);
   t->co = lua_newthread(L);
   lua_setiuservalue(L, idx, UV_THREAD);
   t->rt = rt;
+  t->background = background;
   t->timer.fire = timer_fired;
   t->deadline = task_deadline(L);
   *slot_of(t->co) = t;
@@ -364,7 +364,7 @@ static struct task *spawn(lua_State *L, int idx) {
 static void finish(lua_State *L, struct task *t, int status) {
   if (status != LUA_OK) { /* out of memory: body catches all else */
     t->failed = true;
-    push_task(L, t);
+    task_push(L, t);
     lua_pushliteral(L, "not enough memory for a task");
     lua_setiuservalue(L, -2, UV_RESULT);
     lua_pop(L, 1);
@@ -398,7 +398,7 @@ static void run_ready(lua_State *L, struct runtime *rt) {
 }
 
 int task_run(lua_State *L, int nargs) {
-  struct task *main = spawn(L, lua_gettop(L) - nargs);
+  struct task *main = task_start(L, lua_gettop(L) - nargs, false);
   struct runtime *rt = main->rt;
   while (!main->done) {
     if (rt->ready.first != NULL)
@@ -421,157 +421,11 @@ struct loop *task_loop(lua_State *L) {
   return runtime_of(L)->loop;
 }
 
-void task_open(lua_State *L, struct loop *loop) {
-  struct runtime *rt = lua_newuserdatauv(L, sizeof *rt, 0);
-  memset(rt, 0, sizeof *rt);
-  rt->loop = loop;
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &runtime_key);
-  *slot_of(L) = NULL;
+size_t task_count(lua_State *L) {
+  return runtime_of(L)->live;
 }
 
-/* kb.core.task: functions */
-
-/*** Run a function in a task of its own, a child of the running one, which
-** ends after it.
-** @param fn function, and its arguments after it
-** @return task: with join, cancel and done */
-static int task_spawn_lua(lua_State *L) {
-  luaL_checktype(L, 1, LUA_TFUNCTION);
-  spawn(L, 1);
-  return 1;
-}
-
-/*** Like spawn, for a helper that is cancelled when its parent's body ends. Its
-** failure is nobody's unless it is joined.
-** @param fn function, and its arguments after it
-** @return task */
-static int task_background(lua_State *L) {
-  luaL_checktype(L, 1, LUA_TFUNCTION);
-  spawn(L, 1)->background = true;
-  return 1;
-}
-
-static int sleep_try(lua_State *L) {
-  kb_time at = (kb_time)lua_tointeger(L, 2);
-  if (loop_now() < at)
-    return task_again_until(L, NULL, at);
-  lua_pushboolean(L, 1);
-  return 1;
-}
-
-/* The time that is so many seconds from now. */
-static kb_time after(lua_State *L, int idx) {
-  lua_Number seconds = luaL_checknumber(L, idx);
-  luaL_argcheck(L, seconds >= 0, idx, "seconds cannot be negative");
-  if (seconds > 1e8)
-    return KB_NEVER;
-  return loop_now() + (kb_time)(seconds * (lua_Number)KB_SECOND);
-}
-
-/*** Wait for some time.
-** @param seconds number: how long, fractions allowed
-** @return true, or nil, message, "ETIMEDOUT" when the deadline comes first */
-static int task_sleep(lua_State *L) {
-  kb_time at = after(L, 1);
-  lua_settop(L, 1);
-  lua_pushinteger(L, at);
-  return task_await(L, sleep_try);
-}
-
-static int yielded(lua_State *L, int status, lua_KContext ctx) {
-  (void)status, (void)ctx;
-  struct task *t = task_self(L);
-  return t->cancelled && t->shields == 0 ? raise_cancelled(L, t) : 0;
-}
-
-/*** Let the other tasks that are ready run first. */
-static int task_yield(lua_State *L) {
-  make_ready(must_be_task(L));
-  return lua_yieldk(L, 0, 0, yielded);
-}
-
-/*** Seconds of a clock that never goes back.
-** @return number */
-static int task_now(lua_State *L) {
-  lua_pushnumber(L, (lua_Number)loop_now() / (lua_Number)KB_SECOND);
-  return 1;
-}
-
-/*** Set the deadline of all waits until the scope closes:
-** `local _ <close> = task.within(5)`. It never moves a deadline later.
-** @param seconds number: from now
-** @return scope: to be closed */
-static int task_within(lua_State *L) {
-  struct task *t = must_be_task(L);
-  kb_time at = after(L, 1);
-  struct scope *scope = bind_new(L, SCOPE, sizeof *scope, 0);
-  *scope = (struct scope){t, t->deadline, false};
-  if (at < t->deadline)
-    t->deadline = at;
-  return 1;
-}
-
-/*** Let cleanup wait although the task was cancelled or is past its deadline:
-** `local _ <close> = task.shield(2)`.
-** @param seconds number: the deadline of the waits inside
-** @return scope: to be closed */
-static int task_shield(lua_State *L) {
-  struct task *t = must_be_task(L);
-  kb_time at = after(L, 1);
-  struct scope *scope = bind_new(L, SCOPE, sizeof *scope, 0);
-  *scope = (struct scope){t, t->deadline, true};
-  t->deadline = at;
-  t->shields++;
-  return 1;
-}
-
-static int scope_close(lua_State *L) {
-  struct scope *scope = luaL_checkudata(L, 1, SCOPE);
-  if (scope->task == NULL)
-    return 0;
-  scope->task->deadline = scope->deadline;
-  if (scope->shield)
-    scope->task->shields--;
-  scope->task = NULL;
-  return 0;
-}
-
-/*** Seconds until the running task's deadline.
-** @return number, or nil when it has none */
-static int task_left(lua_State *L) {
-  kb_time at = must_be_task(L)->deadline;
-  if (at == KB_NEVER)
-    return 0;
-  lua_pushnumber(L, (lua_Number)(at - loop_now()) / (lua_Number)KB_SECOND);
-  return 1;
-}
-
-/*** The running task.
-** @return task */
-static int task_current(lua_State *L) {
-  push_task(L, must_be_task(L));
-  return 1;
-}
-
-/*** What is alive, to prove that a test left nothing behind.
-** @return table: tasks, watches, timers, children */
-static int task_census(lua_State *L) {
-  struct runtime *rt = runtime_of(L);
-  struct loop_census count;
-  loop_count(rt->loop, &count);
-  lua_createtable(L, 0, 4);
-  lua_pushinteger(L, (lua_Integer)rt->live);
-  lua_setfield(L, -2, "tasks");
-  lua_pushinteger(L, (lua_Integer)count.watches);
-  lua_setfield(L, -2, "watches");
-  lua_pushinteger(L, (lua_Integer)count.timers);
-  lua_setfield(L, -2, "timers");
-  lua_pushinteger(L, (lua_Integer)count.children);
-  lua_setfield(L, -2, "children");
-  return 1;
-}
-
-/* Tasks: methods */
+/* kb.task: methods */
 
 static int join_try(lua_State *L) {
   struct task *t = luaL_checkudata(L, 1, TASK);
@@ -624,134 +478,20 @@ static int cancelled_tostring(lua_State *L) {
   return 1;
 }
 
-/* Conditions */
-
-/*** A thing to wait for: tasks that called wait go on when somebody calls
-** notify. Check what you wait for in a loop around wait.
-** @return condition: with wait, notify and notify_one */
-static int task_condition(lua_State *L) {
-  bind_new(L, CONDITION, sizeof(struct waiters), 0);
-  return 1;
-}
-
-static int condition_try(lua_State *L) {
-  if (lua_gettop(L) == 1) { /* the first time */
-    lua_pushboolean(L, 1);
-    return task_again(L, luaL_checkudata(L, 1, CONDITION));
-  }
-  return 1;
-}
-
-/*** Wait until the next notify.
-** @return true, or nil, message, "ETIMEDOUT" */
-static int condition_wait(lua_State *L) {
-  luaL_checkudata(L, 1, CONDITION);
-  lua_settop(L, 1);
-  return task_await(L, condition_try);
-}
-
-/*** Wake all who wait. */
-static int condition_notify(lua_State *L) {
-  task_wake_all(luaL_checkudata(L, 1, CONDITION));
-  return 0;
-}
-
-/*** Wake the one who waits longest. */
-static int condition_notify_one(lua_State *L) {
-  task_wake_one(luaL_checkudata(L, 1, CONDITION));
-  return 0;
-}
-
-/* Signals */
-
-static void signal_caught(void *arg, int signo) {
-  struct runtime *rt = arg;
-  struct signal_watch *watch = rt->signals[signo];
-  if (watch == NULL)
-    return;
-  watch->pending++;
-  task_wake_all(&watch->waiters);
-}
-
-static const char *const signal_names[] = {"INT",  "TERM",  "HUP", "QUIT",
-                                           "USR1", "WINCH", NULL};
-static const int signal_numbers[] = {SIGINT,  SIGTERM, SIGHUP,
-                                     SIGQUIT, SIGUSR1, SIGWINCH};
-
-/*** Take a signal from its default action.
-** @param name string: INT, TERM, HUP, QUIT, USR1 or WINCH
-** @return signal: with wait */
-static int task_signal(lua_State *L) {
-  struct runtime *rt = runtime_of(L);
-  int signo = signal_numbers[luaL_checkoption(L, 1, NULL, signal_names)];
-  struct signal_watch *watch = bind_new(L, SIGNAL, sizeof *watch, 0);
-  watch->rt = rt;
-  watch->signo = signo;
-  if (loop_signal(rt->loop, signo, signal_caught, rt) < 0)
-    return bind_fail(L, KB_ESYSTEM, "signal");
-  rt->signals[signo] = watch;
-  return 1;
-}
-
-static int signal_try(lua_State *L) {
-  struct signal_watch *watch = luaL_checkudata(L, 1, SIGNAL);
-  if (watch->pending == 0)
-    return task_again(L, &watch->waiters);
-  watch->pending--;
-  lua_pushboolean(L, 1);
-  return 1;
-}
-
-/*** Wait until the signal has arrived.
-** @return true */
-static int signal_wait(lua_State *L) {
-  luaL_checkudata(L, 1, SIGNAL);
-  lua_settop(L, 1);
-  return task_await(L, signal_try);
-}
-
-static int signal_gc(lua_State *L) {
-  struct signal_watch *watch = luaL_checkudata(L, 1, SIGNAL);
-  if (watch->rt != NULL && watch->rt->signals[watch->signo] == watch)
-    watch->rt->signals[watch->signo] = NULL;
-  return 0;
-}
-
-static const luaL_Reg functions[] = {{"spawn", task_spawn_lua},
-                                     {"background", task_background},
-                                     {"sleep", task_sleep},
-                                     {"yield", task_yield},
-                                     {"now", task_now},
-                                     {"within", task_within},
-                                     {"shield", task_shield},
-                                     {"left", task_left},
-                                     {"current", task_current},
-                                     {"census", task_census},
-                                     {"condition", task_condition},
-                                     {"signal", task_signal},
-                                     {NULL, NULL}};
+static const luaL_Reg methods[] = {{"join", task_join},
+                                   {"cancel", task_cancel},
+                                   {"done", task_done},
+                                   {NULL, NULL}};
 static const luaL_Reg no_functions[] = {{NULL, NULL}};
-static const luaL_Reg task_methods[] = {{"join", task_join},
-                                        {"cancel", task_cancel},
-                                        {"done", task_done},
-                                        {NULL, NULL}};
-static const luaL_Reg condition_methods[] = {
-    {"wait", condition_wait},
-    {"notify", condition_notify},
-    {"notify_one", condition_notify_one},
-    {NULL, NULL}};
-static const luaL_Reg signal_methods[] = {{"wait", signal_wait}, {NULL, NULL}};
-static const luaL_Reg signal_meta[] = {{"__gc", signal_gc}, {NULL, NULL}};
-static const luaL_Reg scope_meta[] = {{"__close", scope_close}, {NULL, NULL}};
 static const luaL_Reg cancelled_meta[] = {{"__tostring", cancelled_tostring},
                                           {NULL, NULL}};
 
-int luaopen_kb_task(lua_State *L) {
-  bind_class(L, TASK, task_methods, no_functions);
-  bind_class(L, CONDITION, condition_methods, no_functions);
-  bind_class(L, SIGNAL, signal_methods, signal_meta);
-  bind_class(L, SCOPE, no_functions, scope_meta);
+void task_open(lua_State *L, struct loop *loop) {
+  struct runtime *rt = lua_newuserdatauv(L, sizeof *rt, 0);
+  memset(rt, 0, sizeof *rt);
+  rt->loop = loop;
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &runtime_key);
+  *slot_of(L) = NULL;
+  bind_class(L, TASK, methods, no_functions);
   bind_class(L, CANCELLED, no_functions, cancelled_meta);
-  luaL_newlib(L, functions);
-  return 1;
 }

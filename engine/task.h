@@ -48,9 +48,33 @@ int task_again_until(lua_State *L, struct waiters *queue, kb_time at);
 /* The deadline of the running task; KB_NEVER if it has none. */
 kb_time task_deadline(lua_State *L);
 
+/* Set the deadline of t; returns the one before. */
+kb_time task_set_deadline(struct task *t, kb_time at);
+
+/* Add n (1 or -1) to the shields of t: under one or more, cancelling does not
+** raise. */
+void task_shield_by(struct task *t, int n);
+
 /* An identity of the running task, to tell it from others; never dereferenced
 ** by callers. NULL outside of a task. */
 struct task *task_self(lua_State *L);
+
+/* The running task; raises outside of one. */
+struct task *task_running(lua_State *L);
+
+/* Push the userdata of a task that has not ended. */
+void task_push(lua_State *L, struct task *t);
+
+/* Start the function at idx with the arguments above it in a new task, a child
+** of the running one, which is left on the stack in their place. One in the
+** background is cancelled when its parent's body ends. */
+struct task *task_start(lua_State *L, int idx, bool background);
+
+/* Let the other ready tasks run first: `return task_pass(L)`. */
+int task_pass(lua_State *L);
+
+/* How many tasks have not ended. */
+size_t task_count(lua_State *L);
 
 /* Make all tasks (or the one longest waiting) in the queue runnable. */
 void task_wake_all(struct waiters *queue);
