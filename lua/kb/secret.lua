@@ -94,7 +94,7 @@ function M.new(text)
     error(("a secret is made of a string, got %s"):format(type(text)), 2)
   end
   if #text < SHORTEST then
-    error(("a secret of fewer than %d letters cannot be kept out of the output"):format(SHORTEST), 2)
+    error(("a secret of fewer than %d letters cannot be kept out of output"):format(SHORTEST), 2)
   end
   local s = setmetatable({}, Secret)
   texts[s] = text
