@@ -412,6 +412,13 @@ static int sys_lock(lua_State *L) {
   return 1;
 }
 
+/*** Give back what lock took.
+** @param descriptor integer
+** @return true, or nil, message, code */
+static int sys_unlock(lua_State *L) {
+  return done(L, close((int)luaL_checkinteger(L, 1)), "unlock");
+}
+
 static const luaL_Reg functions[] = {{"append_line", sys_append_line},
                                      {"ask_secret", sys_ask_secret},
                                      {"chmod", sys_chmod},
@@ -432,6 +439,7 @@ static const luaL_Reg functions[] = {{"append_line", sys_append_line},
                                      {"symlink", sys_symlink},
                                      {"terminal_size", sys_terminal_size},
                                      {"time", sys_time},
+                                     {"unlock", sys_unlock},
                                      {"write_file", sys_write_file},
                                      {NULL, NULL}};
 

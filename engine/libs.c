@@ -10,6 +10,7 @@
 int luaopen_lpeg(lua_State *L);
 
 static const luaL_Reg libraries[] = {{"kb.core.crypto", luaopen_kb_crypto},
+                                     {"kb.core.pki", luaopen_kb_pki},
                                      {"kb.core.proc", luaopen_kb_proc},
                                      {"kb.core.sys", luaopen_kb_sys},
                                      {"kb.core.task", luaopen_kb_task},

@@ -7,6 +7,7 @@
 #include <lua.h>
 
 int luaopen_kb_crypto(lua_State *L);
+int luaopen_kb_pki(lua_State *L);
 int luaopen_kb_proc(lua_State *L);
 int luaopen_kb_sys(lua_State *L);
 
