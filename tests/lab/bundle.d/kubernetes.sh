@@ -1,0 +1,59 @@
+# shellcheck shell=bash
+# Kubernetes 1.20.2, built from Debian's source package. Debian itself builds
+# only kubectl from it. About 10 minutes on two cores; the result is cached.
+
+KUBE_VERSION=1.20.2
+KUBE_COMMANDS=(kubeadm kubelet kubectl kube-apiserver kube-controller-manager
+  kube-scheduler kube-proxy)
+
+# The version of Debian's source package, from the machine's package lists.
+kubernetes_source_version() {
+  apt-cache madison kubernetes-client | awk -F' *[|] *' 'NR == 1 { print $2 }'
+}
+
+# Fill DIR with the binaries, the pause program and the sources' licence.
+kubernetes_build() {
+  local out=$1 version=$2 work source
+  work=$(dirname "$out")
+  say "building Kubernetes $KUBE_VERSION from source package $version (about 10 minutes)"
+  apt_sources deb-src >"$work/sources.list"
+  apt_sources deb >>"$work/sources.list"
+  apt_aside "$work" update
+  (cd "$work" && apt_aside "$work" source "kubernetes=$version" >/dev/null)
+  source=$(echo "$work"/kubernetes-*/)
+  kubernetes_mend "$work" "$source"
+  kubernetes_make "$work" "$source"
+  cp "$source"/_output/local/bin/linux/*/kube* "$out/"
+  gcc -Os -static -DVERSION=3.2 -o "$out/pause" "$source/build/pause/linux/pause.c" 2>/dev/null ||
+    gcc -Os -static -DVERSION=3.2 -o "$out/pause" "$source/build/pause/pause.c"
+  strip "$out/pause"
+  cp "$source/LICENSE" "$out/"
+  say "Kubernetes is built"
+}
+
+# The vendored reflect2 1.0.1 crashes under Go 1.18 and later (kubeadm panics
+# while writing the kubelet's configuration): take Debian's 1.0.2 instead.
+kubernetes_mend() {
+  local work=$1 source=$2 vendored=$2/vendor/github.com/modern-go/reflect2
+  (cd "$work" && apt_aside "$work" download golang-github-modern-go-reflect2-dev)
+  dpkg-deb -x "$work"/golang-github-modern-go-reflect2-dev_*.deb "$work/reflect2"
+  rm -rf "$vendored"
+  cp -r "$work/reflect2/usr/share/gocode/src/github.com/modern-go/reflect2" "$vendored"
+}
+
+kubernetes_make() {
+  local work=$1 source=$2
+  cat >"$work/version" <<END
+KUBE_GIT_COMMIT=$(printf '%040d' 0)
+KUBE_GIT_TREE_STATE=archive
+KUBE_GIT_VERSION=v$KUBE_VERSION
+KUBE_GIT_MAJOR=1
+KUBE_GIT_MINOR=20
+END
+  env -u GOFLAGS HOME="$work" GOCACHE="$work/gocache" GOPATH="$work/go" CGO_ENABLED=0 \
+    KUBE_GIT_VERSION_FILE="$work/version" \
+    make -C "$source" WHAT="${KUBE_COMMANDS[*]/#/cmd/}" >"$work/log" 2>&1 || {
+    tail -40 "$work/log" >&2
+    die "the Kubernetes build failed; its end is above"
+  }
+}
