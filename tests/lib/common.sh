@@ -33,6 +33,16 @@ need_root() {
   [ "$(id -u)" = 0 ] || die "must run as root (nodes are containers); try: sudo $0"
 }
 
+# A background process must not keep its starter's pipes and locks open.
+close_inherited() {
+  local fd
+  for fd in "/proc/$BASHPID/fd"/*; do
+    fd=${fd##*/}
+    # bash keeps 255 for the script itself
+    [ "$fd" -le 2 ] || [ "$fd" = 255 ] || exec {fd}>&-
+  done
+}
+
 # Wait until a command succeeds: await SECONDS WHAT COMMAND...
 # The deadline is wall-clock; a failure names what was waited for.
 await() {

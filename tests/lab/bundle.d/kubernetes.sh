@@ -3,30 +3,28 @@
 # only kubectl from it. About 10 minutes on two cores; the result is cached.
 
 KUBE_VERSION=1.20.2
+# Counted up when what is below changes the result, so that a better comment
+# does not cost everybody ten minutes.
+KUBE_RECIPE=1
 KUBE_COMMANDS=(kubeadm kubelet kubectl kube-apiserver kube-controller-manager
   kube-scheduler kube-proxy)
 
-# The version of Debian's source package, from the machine's package lists.
+# The version of Debian's source package.
 kubernetes_source_version() {
-  apt-cache madison kubernetes-client | awk -F' *[|] *' 'NR == 1 { print $2 }'
+  suite_versions kubernetes-client | cut -d' ' -f2
 }
 
-# Fill DIR with the binaries, the pause program and the sources' licence.
+# kubernetes_build DIR: the binaries, the pause program, the sources' licence.
 kubernetes_build() {
-  local out=$1 version=$2 work source
-  work=$(dirname "$out")
+  local out=$1 work=$PWD version source
+  version=$(kubernetes_source_version)
   say "building Kubernetes $KUBE_VERSION from source package $version (about 10 minutes)"
-  apt_sources deb-src >"$work/sources.list"
-  apt_sources deb >>"$work/sources.list"
-  apt_aside "$work" update
-  (cd "$work" && apt_aside "$work" source "kubernetes=$version" >/dev/null)
+  suite_apt get source "kubernetes=$version" >log
   source=$(echo "$work"/kubernetes-*/)
   kubernetes_mend "$work" "$source"
   kubernetes_make "$work" "$source"
   cp "$source"/_output/local/bin/linux/*/kube* "$out/"
-  gcc -Os -static -DVERSION=3.2 -o "$out/pause" "$source/build/pause/linux/pause.c" 2>/dev/null ||
-    gcc -Os -static -DVERSION=3.2 -o "$out/pause" "$source/build/pause/pause.c"
-  strip "$out/pause"
+  gcc -Os -s -static -DVERSION=3.2 -o "$out/pause" "$source/build/pause/linux/pause.c"
   cp "$source/LICENSE" "$out/"
   say "Kubernetes is built"
 }
@@ -35,8 +33,8 @@ kubernetes_build() {
 # while writing the kubelet's configuration): take Debian's 1.0.2 instead.
 kubernetes_mend() {
   local work=$1 source=$2 vendored=$2/vendor/github.com/modern-go/reflect2
-  (cd "$work" && apt_aside "$work" download golang-github-modern-go-reflect2-dev)
-  dpkg-deb -x "$work"/golang-github-modern-go-reflect2-dev_*.deb "$work/reflect2"
+  suite_apt get download golang-github-modern-go-reflect2-dev
+  dpkg-deb -x golang-github-modern-go-reflect2-dev_*.deb "$work/reflect2"
   rm -rf "$vendored"
   cp -r "$work/reflect2/usr/share/gocode/src/github.com/modern-go/reflect2" "$vendored"
 }

@@ -18,9 +18,10 @@ base_name() {
   } | short_hash)"
 }
 
-# Print the directory of the base.
+# Print the directory of the base. It is looked up once in a command.
 base_path() {
-  cached_by base_name base_make
+  BASE_PATH=${BASE_PATH:-$(cached_by base_name base_make)}
+  echo "$BASE_PATH"
 }
 
 base_make() {

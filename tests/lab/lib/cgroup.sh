@@ -32,10 +32,10 @@ cgroup_make() {
 cgroup_pass_on() {
   local dir=$1 lab=$1/kbrun-lab.$LAB controller
   if [ -f "$dir/cgroup.controllers" ]; then
-    for controller in $(cat "$dir/cgroup.controllers"); do
+    while read -r controller; do
       echo "+$controller" >"$dir/cgroup.subtree_control" || true
       echo "+$controller" >"$lab/cgroup.subtree_control" || true
-    done 2>/dev/null
+    done < <(tr ' ' '\n' <"$dir/cgroup.controllers") 2>/dev/null
   elif [ -f "$lab/cpuset.cpus" ]; then
     cat "$dir/cpuset.cpus" >"$lab/cpuset.cpus"
     cat "$dir/cpuset.mems" >"$lab/cpuset.mems"

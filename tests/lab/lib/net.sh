@@ -38,13 +38,13 @@ net_down() {
 # Where this host filters bridged packets and drops what it forwards (as docker
 # sets it), the inner nodes could not talk to each other.
 net_pass_firewall() {
-  local rule
-  rule=(FORWARD -i "$(bridge_inner)" -o "$(bridge_inner)" -j ACCEPT)
+  local accept
+  accept=(FORWARD -i "$(bridge_inner)" -o "$(bridge_inner)" -j ACCEPT)
   if [ "$1" = add ]; then
     iptables -S FORWARD 2>/dev/null | grep -qx -- '-P FORWARD DROP' || return 0
-    iptables -C "${rule[@]}" 2>/dev/null || iptables -I "${rule[@]}"
+    iptables -C "${accept[@]}" 2>/dev/null || iptables -I "${accept[@]}"
   else
-    iptables -D "${rule[@]}" 2>/dev/null || true
+    iptables -D "${accept[@]}" 2>/dev/null || true
   fi
 }
 
@@ -74,8 +74,8 @@ net_heal() {
 }
 
 net_links_set() {
-  local node=$1 state=$2 link bridge
-  while read -r link bridge; do
+  local node=$1 state=$2 link
+  while read -r link _; do
     ! link_exists "$link" || ip link set "$link" "$state"
   done < <(node_links "$node")
 }
@@ -145,9 +145,10 @@ delay_start() {
   ip link set "kb$number-a0x" nomaster
   cgroup_make run
   (
+    close_inherited
     cgroup_join run "$BASHPID"
     exec setsid "$program" "kb$number-dly" "kb$number-a0x" "$(cat "$LAB_DIR/delay")"
-  ) </dev/null >>"$LAB_DIR/delay.log" 2>&1 {LAB_LOCK}>&- &
+  ) </dev/null >>"$LAB_DIR/delay.log" 2>&1 &
   echo $! >"$LAB_DIR/delay.pid"
   await 10 "the delaying program (see $LAB_DIR/delay.log)" link_exists "kb$number-dly"
   ip link set "kb$number-dly" master "$(bridge_outer)" up

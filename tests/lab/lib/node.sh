@@ -1,9 +1,9 @@
 # shellcheck shell=bash
 # A node: a disk image, an overlay over the base on it, and systemd-nspawn.
 
-# What lies on the node's disk outside the overlay: docker and containerd
-# cannot stack their own overlays on one, and etcd wants a plain file system.
-NODE_VOLUMES=(docker containerd kubelet etcd)
+# What lies on the node's disk beside the overlay it runs on, because docker
+# and containerd cannot stack their own overlays on one.
+NODE_VOLUMES=(docker containerd kubelet)
 
 node_create() {
   local node=$1 dir
@@ -11,6 +11,8 @@ node_create() {
   [ -f "$dir/ready" ] && return
   rm -rf --one-file-system "$dir"
   mkdir -p "$dir/mnt" "$dir/root"
+  # A disk stays with the base it was made on, whatever is newer later.
+  base_path >"$dir/base"
   truncate -s "$DISK_SIZE" "$dir/disk"
   mkfs.ext4 -q -m 0 -E lazy_itable_init=1,lazy_journal_init=1,nodiscard "$dir/disk"
   node_mount "$node"
@@ -30,7 +32,7 @@ node_mount() {
   for volume in "${NODE_VOLUMES[@]}"; do mkdir -p "$dir/mnt/$volume"; done
   mkdir -p "$dir/mnt/upper" "$dir/mnt/work"
   mountpoint -q "$dir/root" || mount -t overlay "kbrun-$LAB-$node" "$dir/root" \
-    -o "lowerdir=$(base_path),upperdir=$dir/mnt/upper,workdir=$dir/mnt/work"
+    -o "lowerdir=$(cat "$dir/base"),upperdir=$dir/mnt/upper,workdir=$dir/mnt/work"
 }
 
 # What a cloud does to an image: a name, an identity, a user with a key.
@@ -116,7 +118,7 @@ node_start() {
   node_mount "$node"
   cgroup_make run
   cgroup_make "$node"
-  "$LAB_HOME/lib/run-node" "$LAB" "$node" </dev/null \
+  setsid "$LAB_HOME/lib/run-node" "$LAB" "$node" </dev/null \
     >>"$(node_dir "$node")/console.log" 2>&1 &
 }
 
@@ -126,10 +128,12 @@ node_leader() {
   local node=$1 nspawn child
   nspawn=$(cat "$(node_dir "$node")/nspawn" 2>/dev/null) || return 0
   cgroup_has "$node" "$nspawn" || return 0
-  for child in $(cat "/proc/$nspawn/task/$nspawn/children" 2>/dev/null); do
+  for child in $(children "$nspawn"); do
     ! awk '/^NSpid:/ { exit !($NF == 1) }' "/proc/$child/status" || echo "$child"
   done
 }
+
+children() { cat "/proc/$1/task/$1/children" 2>/dev/null || true; }
 
 node_running() { [ -n "$(cgroup_processes "$1")" ]; }
 
@@ -138,7 +142,7 @@ node_off() { ! node_running "$1"; }
 # Power loss: the kernel ends all of a PID namespace with its first process, so
 # nothing of the node can outlive it. Everything in its cgroup, to be sure.
 node_kill() {
-  local node=$1 pid leader
+  local node=$1 leader
   leader=$(node_leader "$node")
   [ -z "$leader" ] || kill -KILL "$leader" 2>/dev/null || true
   await 10 "$node to lose power" node_drained "$node"
@@ -163,11 +167,11 @@ node_unmount() {
 
 # Back to nothing: no process, mount, cgroup or file of the node is left.
 node_remove() {
-  local node=$1 link bridge
+  local node=$1 link
   node_kill "$node"
   node_unmount "$node"
   cgroup_remove "$node"
-  while read -r link bridge; do
+  while read -r link _; do
     ! link_exists "$link" || ip link delete "$link" 2>/dev/null || true
   done < <(node_links "$node")
   rm -rf --one-file-system "$(node_dir "$node")"

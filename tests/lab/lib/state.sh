@@ -45,17 +45,16 @@ lab_take_number() {
   exec {lock}>&-
 }
 
-# Run a command that changes the lab while no other one does. The command must
-# not pass the lock on: what it starts in the background outlives it.
+# Run a command that changes the lab while no other one does. What the command
+# leaves running must close_inherited, or it would keep the lock.
 lab_locked() {
-  local lock status=0
+  local lock
   mkdir -p "$KBRUN_CACHE"
   exec {lock}>"$KBRUN_CACHE/.lab-$LAB.lock"
   flock -n "$lock" || {
     say "waiting for another command on lab '$LAB'"
     flock "$lock"
   }
-  LAB_LOCK=$lock
   "$@"
   exec {lock}>&-
 }

@@ -1,0 +1,85 @@
+# shellcheck shell=bash
+# Debian packages: Kubernetes' own, named and laid out as upstream's are, and
+# the distribution's packages that a bare node needs besides.
+
+# What playbooks install from the distribution, on whatever node.
+NODE_PACKAGES=(docker.io containerd runc haproxy etcd-server etcd-client conntrack
+  socat ebtables ethtool ipset containernetworking-plugins zstd curl)
+
+# debs_collect DIR BASE: the packages that have to be added to BASE before
+# NODE_PACKAGES work there, and their dependencies' dependencies.
+debs_collect() {
+  local out=$1 base=$2
+  say "fetching the packages that bare nodes need"
+  cp "$base/var/lib/dpkg/status" status
+  mkdir -p archives/partial
+  suite_apt get -o Dir::State::status="$PWD/status" -o Dir::Cache::archives="$PWD/archives" \
+    -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= \
+    -o Debug::NoLocking=1 --no-install-recommends --download-only -y \
+    install "${NODE_PACKAGES[@]}" >&2
+  rename_epochs archives
+  mv archives/*.deb "$out/"
+}
+
+# apt keeps a version's epoch in file names, as %3a; everybody else drops it.
+rename_epochs() {
+  local file
+  for file in "$1"/*%3a*.deb; do
+    [ ! -e "$file" ] || mv "$file" "$(sed -E 's/_[0-9]+%3a/_/' <<<"$file")"
+  done
+}
+
+# debs_kubernetes DIR BUILT CNI: kubeadm, kubelet, kubectl from the directory
+# BUILT, kubernetes-cni from Debian's package CNI.
+debs_kubernetes() {
+  local out=$1 built=$2 cni=$3 name version=$KUBE_VERSION-00
+  say "packing Kubernetes as upstream's packages"
+  for name in kubeadm kubelet kubectl; do
+    install -D -m 755 "$built/$name" "tree/$name/usr/bin/$name"
+    install -D -m 644 "$built/LICENSE" "tree/$name/usr/share/doc/$name/copyright"
+  done
+  cp -r "$LAB_HOME/bundle.d/kubelet/." tree/kubelet/
+  install -D -m 644 "$LAB_HOME/bundle.d/10-kubeadm.conf" \
+    tree/kubeadm/etc/systemd/system/kubelet.service.d/10-kubeadm.conf
+  # Upstream's kubeadm also depends on cri-tools, which Debian does not have.
+  deb_pack "$out" kubeadm "$version" \
+    'kubelet (>= 1.13.0), kubectl (>= 1.13.0), kubernetes-cni (>= 0.8.6)'
+  deb_pack "$out" kubectl "$version" ''
+  deb_pack "$out" kubelet "$version" 'iptables (>= 1.4.21), kubernetes-cni (>= 0.8.7),
+ iproute2, socat, util-linux, mount, ebtables, ethtool, conntrack'
+  deb_kubernetes_cni "$out" "$cni"
+}
+
+# Upstream's kubernetes-cni has the plugins in /opt/cni/bin, where the kubelet
+# looks; the version is the plugins' true one.
+deb_kubernetes_cni() {
+  local out=$1 cni=$2 version
+  version=$(dpkg-deb -f "$cni" Version)
+  version=${version%%[-+]*}-00
+  dpkg-deb -x "$cni" plugins
+  mkdir -p tree/kubernetes-cni/opt/cni/bin
+  cp plugins/usr/lib/cni/* tree/kubernetes-cni/opt/cni/bin/
+  deb_pack "$out" kubernetes-cni "$version" ''
+}
+
+# deb_pack OUT NAME VERSION DEPENDS: make a package of tree/NAME.
+deb_pack() {
+  local out=$1 name=$2 version=$3 depends=$4 tree=tree/$2
+  mkdir -p "$tree/DEBIAN"
+  {
+    printf 'Package: %s\nVersion: %s\nArchitecture: amd64\n' "$name" "$version"
+    [ -z "$depends" ] || printf 'Depends: %s\n' "$depends"
+    printf 'Maintainer: kbrun lab <root@localhost>\nSection: misc\nPriority: optional\n'
+    printf 'Description: Kubernetes %s, packed for the lab from Debian sources\n' "$name"
+  } >"$tree/DEBIAN/control"
+  (cd "$tree" && find etc -type f 2>/dev/null | sed 's,^,/,') >conffiles || true
+  [ ! -s conffiles ] || mv conffiles "$tree/DEBIAN/conffiles"
+  dpkg-deb --root-owner-group -Zgzip --build "$tree" \
+    "$out/${name}_${version}_amd64.deb" >/dev/null
+}
+
+# An index, so that the directory is also an apt source:
+# deb [trusted=yes] file:/DIR ./
+debs_index() {
+  (cd "$1" && dpkg-scanpackages --multiversion . 2>/dev/null >Packages)
+}
