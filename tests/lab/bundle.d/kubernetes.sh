@@ -14,6 +14,17 @@ kubernetes_source_version() {
   suite_versions kubernetes-client | cut -d' ' -f2
 }
 
+# The name of the cache entry; empty as long as there are no package lists.
+kubernetes_name() {
+  local version
+  version=$(kubernetes_source_version)
+  [ -z "$version" ] || echo "kubernetes-$version-r$KUBE_RECIPE"
+}
+
+kubernetes_path() {
+  cached_by kubernetes_name kubernetes_build
+}
+
 # kubernetes_build DIR: the binaries, the pause program, the sources' licence.
 kubernetes_build() {
   local out=$1 work=$PWD version source

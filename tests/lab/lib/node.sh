@@ -4,6 +4,8 @@
 # What lies on the node's disk beside the overlay it runs on, because docker
 # and containerd cannot stack their own overlays on one.
 NODE_VOLUMES=(docker containerd kubelet)
+# What the node sees; on this host only what is written takes room.
+DISK_SIZE=20G
 
 node_create() {
   local node=$1 dir

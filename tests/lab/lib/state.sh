@@ -9,7 +9,6 @@
 #                     overlay a node runs on), console.log, nspawn (a pid), cut
 
 LAB_ROOT=${KBRUN_LAB_DIR:-/var/lib/kbrun-lab}
-DISK_SIZE=20G
 MASTERS=3
 
 # Every path and name below follows from the lab's name.
