@@ -10,10 +10,12 @@
 int luaopen_lpeg(lua_State *L);
 
 static const luaL_Reg libraries[] = {{"kb.core.crypto", luaopen_kb_crypto},
+                                     {"kb.core.json", luaopen_kb_json},
                                      {"kb.core.pki", luaopen_kb_pki},
                                      {"kb.core.proc", luaopen_kb_proc},
                                      {"kb.core.sys", luaopen_kb_sys},
                                      {"kb.core.task", luaopen_kb_task},
+                                     {"kb.core.yaml", luaopen_kb_yaml},
                                      {"lpeg", luaopen_lpeg},
                                      {NULL, NULL}};
 

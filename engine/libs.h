@@ -7,9 +7,11 @@
 #include <lua.h>
 
 int luaopen_kb_crypto(lua_State *L);
+int luaopen_kb_json(lua_State *L);
 int luaopen_kb_pki(lua_State *L);
 int luaopen_kb_proc(lua_State *L);
 int luaopen_kb_sys(lua_State *L);
+int luaopen_kb_yaml(lua_State *L);
 
 /* Make every library and embedded module findable by require, and nothing
 ** else. With a directory, its lua/ and modules/ come before the embedded. */
