@@ -1,3 +1,4 @@
+/* kb.core.embedded: the Lua modules that are part of the binary. */
 #include "libs.h"
 
 #include "bind.h"

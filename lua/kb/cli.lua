@@ -106,20 +106,8 @@ local function run(command, words)
   return status
 end
 
-local function show_help(name)
-  if name == nil then
-    io.write(help.program(M.commands(), term.width(1)))
-    return M.exit.done
-  end
-  local command = M.command(name)
-  if not command then
-    return M.unknown(name)
-  end
-  return run(command, { "--help" })
-end
-
 -- The first word is neither a command nor a playbook.
-function M.unknown(word)
+local function unknown(word)
   local known = { "help" }
   for _, command in ipairs(M.commands()) do
     known[#known + 1] = command.name
@@ -127,6 +115,18 @@ function M.unknown(word)
   io.stderr:write(("kbrun: there is no command %s%s\nSee kbrun --help.\n"):format(word,
     suggest.hint(word, known)))
   return M.exit.usage
+end
+
+local function show_help(name)
+  if name == nil then
+    io.write(help.program(M.commands(), term.width(1)))
+    return M.exit.done
+  end
+  local command = M.command(name)
+  if not command then
+    return unknown(name)
+  end
+  return run(command, { "--help" })
 end
 
 local function is_playbook(word)
@@ -168,7 +168,7 @@ function M.main(args)
   if command then
     return run(command, rest)
   end
-  return rest and M.unknown(rest) or refuse("run", "there is no option " .. first)
+  return rest and unknown(rest) or refuse("run", "there is no option " .. first)
 end
 
 return M

@@ -1,15 +1,22 @@
 --- What the commands share: exit statuses and sets of options.
 local M = {}
 
---- Exit statuses of kbrun.
-M.exit = {
-  done = 0,
-  usage = 2, -- also an error in a playbook or inventory, before any connection
-  unreachable = 3,
-  failed = 4,
-  interrupted = 5,
-  changes = 10, -- with --exit-code: there is something to do
+--- Exit statuses of kbrun by name: done, usage, unreachable, failed, interrupted
+-- and changes.
+M.exit = {}
+
+--- The same with their meanings, in order: lists of name, number and words.
+M.statuses = {
+  { "done", 0, "done" },
+  { "usage", 2, "an error in the command line, a playbook or an inventory; no host was contacted" },
+  { "unreachable", 3, "a host was unreachable" },
+  { "failed", 4, "a host failed" },
+  { "interrupted", 5, "interrupted" },
+  { "changes", 10, "with --exit-code: there is something to do" },
 }
+for _, row in ipairs(M.statuses) do
+  M.exit[row[1]] = row[2]
+end
 
 --- Which hosts there are, and which of them are meant.
 M.inventory = {

@@ -1,0 +1,157 @@
+--- Manuals as text for the terminal.
+local term = require "kb.term"
+
+local M = {}
+
+local function indented(text, width, by)
+  local lines = {}
+  for _, line in ipairs(term.wrap(text, width - by)) do
+    lines[#lines + 1] = line == "" and "" or (" "):rep(by) .. line
+  end
+  return table.concat(lines, "\n") .. "\n"
+end
+
+local function heading(text)
+  return "\n" .. term.paint("bold", text, 1) .. "\n"
+end
+
+--- How a call of the entry is written.
+-- @param entry table: see kb.doc.lua
+-- @return string: "kb.data.map(entries)", "files.link", ...
+function M.signature(entry)
+  if entry.parameters then
+    return entry.name .. "(" .. entry.parameters .. ")"
+  end
+  return entry.name
+end
+
+local function value_text(value)
+  return type(value) == "string" and ("%q"):format(value) or tostring(value)
+end
+
+--- The text of an argument that an operation declares: type, default, words.
+-- @param argument table: type, default, required, choices, doc
+-- @return string
+function M.argument(argument)
+  local notes = {}
+  if argument.choices then
+    notes[#notes + 1] = "one of " .. table.concat(argument.choices, ", ")
+  end
+  if argument.required then
+    notes[#notes + 1] = "required"
+  elseif argument.default ~= nil then
+    notes[#notes + 1] = "default " .. value_text(argument.default)
+  end
+  local text = (argument.type or "any") .. (argument.doc and ": " .. argument.doc or "")
+  return text .. (#notes > 0 and " (" .. table.concat(notes, "; ") .. ")" or "")
+end
+
+--- The arguments of an entry, declared or in its comment.
+-- @param entry table
+-- @return list of tables: name, text
+function M.parameters(entry)
+  local list, said = {}, {}
+  for _, param in ipairs(entry.params) do
+    said[param.name] = true
+    list[#list + 1] = param
+  end
+  local names = {}
+  for name in pairs(entry.args or {}) do
+    if not said[name] and type(entry.args[name]) == "table" then
+      names[#names + 1] = name
+    end
+  end
+  table.sort(names, function(a, b)
+    return tostring(a) < tostring(b)
+  end)
+  for _, name in ipairs(names) do
+    local argument = entry.args[name]
+    list[#list + 1] = { name = tostring(argument.name or name), text = M.argument(argument) }
+  end
+  return list
+end
+
+local function section(title, texts, width)
+  if #texts == 0 then
+    return ""
+  end
+  local parts = { heading(title) }
+  for _, text in ipairs(texts) do
+    parts[#parts + 1] = indented(text, width, 4)
+  end
+  return table.concat(parts)
+end
+
+--- The manual of one entry.
+-- @param entry table
+-- @param width integer: columns
+-- @return string
+function M.entry(entry, width)
+  local parts = { term.paint("bold", M.signature(entry), 1), "\n" }
+  parts[#parts + 1] = indented(entry.summary, width, 2)
+  if entry.body ~= "" then
+    parts[#parts + 1] = "\n" .. indented(entry.body, width, 2)
+  end
+  local parameters = M.parameters(entry)
+  if #parameters > 0 then
+    parts[#parts + 1] = heading("Arguments")
+    for _, param in ipairs(parameters) do
+      parts[#parts + 1] = "    " .. term.paint("cyan", param.name, 1) .. "\n"
+      parts[#parts + 1] = indented(param.text, width, 8)
+    end
+  end
+  parts[#parts + 1] = section("Returns", entry.returns, width)
+  parts[#parts + 1] = section("Raises", entry.raises, width)
+  for _, usage in ipairs(entry.usages) do
+    parts[#parts + 1] = heading("Example") .. usage:gsub("([^\n]+)", "    %1") .. "\n"
+  end
+  return table.concat(parts)
+end
+
+local function row(name, summary, width)
+  local left = 2 + math.max(28, #name)
+  local lines = term.wrap(summary, math.max(width - left - 1, 30))
+  local text = ("  %-28s %s\n"):format(name, lines[1] or "")
+  for i = 2, #lines do
+    text = text .. (" "):rep(31) .. lines[i] .. "\n"
+  end
+  return text
+end
+
+--- A module: what it is, and its entries with their first sentences.
+-- @param module table
+-- @param width integer: columns
+-- @return string
+function M.module(module, width)
+  local name = module.name:gsub("^modules%.", "")
+  local parts = { term.paint("bold", name, 1), "\n", indented(module.summary, width, 2) }
+  if module.body ~= "" then
+    parts[#parts + 1] = "\n" .. indented(module.body, width, 2)
+  end
+  parts[#parts + 1] = "\n"
+  for _, entry in ipairs(module.entries) do
+    parts[#parts + 1] = row(entry.name, entry.summary, width)
+  end
+  return table.concat(parts)
+end
+
+--- Everything there is, with first sentences.
+-- @param modules list of modules
+-- @param width integer: columns
+-- @return string
+function M.list(modules, width)
+  local parts = {}
+  for _, module in ipairs(modules) do
+    if #module.entries > 0 then
+      local name = module.name:gsub("^modules%.", "")
+      parts[#parts + 1] = ("%s  %s\n"):format(term.paint("bold", name, 1), module.summary)
+      for _, entry in ipairs(module.entries) do
+        parts[#parts + 1] = row(entry.name, entry.summary, width)
+      end
+      parts[#parts + 1] = "\n"
+    end
+  end
+  return table.concat(parts)
+end
+
+return M
