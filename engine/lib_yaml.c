@@ -16,6 +16,7 @@ struct parser {
   yaml_parser_t yaml;
 };
 
+/*** Free the parser before the collector does. */
 static int parser_gc(lua_State *L) {
   struct parser *p = luaL_checkudata(L, 1, PARSER);
   if (p->open)

@@ -5,9 +5,16 @@ local lua = require "kb.doc.lua"
 
 local M = {}
 
--- A command explains itself by its table; comments of test data are nobody's.
-local function is_public(name)
-  return not name:find("^kb%.command%.") and not name:find("/") and not name:find("%.cases$")
+--- Whether a module is for others: kb.data, kb.transport.ssh, modules.files. What
+-- is deeper is the inside of one; a command explains itself by its table.
+-- @param name string: a module's name
+-- @return boolean
+function M.is_public(name)
+  if name:find("^kb%.transport%.") or name:find("^modules%.[%w_]+%.facts$") then
+    return true
+  end
+  return name:find("^kb%.[%w_]+$") ~= nil or name:find("^modules%.[%w_]+$") ~= nil
+    or name == "kb"
 end
 
 -- Arguments that an operation or a fact declares, from the loaded module.
@@ -32,7 +39,7 @@ end
 local function read_all()
   local modules = {}
   for _, name in ipairs(embedded.names()) do
-    if is_public(name) then
+    if M.is_public(name) then
       local module = lua.read(name, embedded.text(name))
       for _, entry in ipairs(module.entries) do
         if entry.kind == "operation" or entry.kind == "fact" then

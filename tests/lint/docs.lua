@@ -14,28 +14,30 @@ local function names_of(params)
   return table.concat(list, ", ")
 end
 
--- What is said of a Lua function against what it takes.
-local function parameter_fault(entry)
-  if entry.parameters == nil or entry.parameters == names_of(entry.params) then
+-- What is said of a Lua function against what it takes. Inside of a module a
+-- sentence may do, but what is explained must be there.
+local function parameter_fault(entry, inside)
+  if entry.parameters == nil or entry.parameters == names_of(entry.params)
+    or inside and #entry.params == 0 then
     return nil
   end
   return ("takes (%s), its comment explains (%s)"):format(entry.parameters, names_of(entry.params))
 end
 
-local function entry_fault(entry)
+local function entry_fault(entry, inside)
   if entry.summary == "" then
     return "has no first sentence"
   elseif #entry.unknown > 0 then
     return "has the tag @" .. entry.unknown[1] .. ", which means nothing"
   end
-  return parameter_fault(entry)
+  return parameter_fault(entry, inside)
 end
 
 local function check_module(path, name, findings)
   local documented = {}
   for _, entry in ipairs(lua.read(name, tree.text(path)).entries) do
     documented[entry.line] = true
-    local fault = entry.kind ~= "method" and entry_fault(entry)
+    local fault = entry.kind ~= "method" and entry_fault(entry, not doc.is_public(name))
     if fault then
       findings[#findings + 1] = ("%s:%d: %s %s"):format(path, entry.line, entry.name, fault)
     end
