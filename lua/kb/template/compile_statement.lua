@@ -1,0 +1,363 @@
+-- From tags and text to Lua source. Each maker emits lines through the compiler.
+local expression = require "kb.template.compile_expression"
+local walk = require "kb.template.walk"
+
+local M = {}
+
+local makers = {}
+local value, condition, quoted = expression.value, expression.condition, expression.quoted
+
+-- Types whose Lua text is what the template shows.
+local PRINTS_AS_IS = { string = true, integer = true }
+
+local function emit_piece(compiler, node, place)
+  compiler.line = compiler:line_of(node.at)
+  if node.kind == "text" then
+    compiler:emit(("out[n + %d] = %s"):format(place, quoted(node.text)))
+    return
+  end
+  local source, kind = value(compiler, node.value)
+  if not PRINTS_AS_IS[kind] then source = ("O(%s)"):format(source) end
+  compiler:emit(("out[n + %d] = %s"):format(place, source))
+end
+
+-- Runs of text and outputs share one advance of `n`.
+local function emit_pieces(compiler, body, from)
+  local guard = compiler.in_root and compiler.has_extends
+  if guard then compiler:emit("if not P then") end
+  local place = from
+  while body[place] and (body[place].kind == "text" or body[place].kind == "output") do
+    emit_piece(compiler, body[place], place - from + 1)
+    place = place + 1
+  end
+  compiler:emit(("n = n + %d%s"):format(place - from, guard and " end" or ""))
+  return place
+end
+
+--- Emit the nodes of a body, one after the other.
+function M.body(compiler, body)
+  local place = 1
+  while body[place] do
+    local node = body[place]
+    if node.kind == "text" or node.kind == "output" then
+      place = emit_pieces(compiler, body, place)
+    else
+      compiler.line = compiler:line_of(node.at)
+      makers[node.kind](compiler, node)
+      place = place + 1
+    end
+  end
+end
+
+-- Emit a body with a scope and an output of its own into a Lua local.
+local function captured(compiler, body)
+  local result = ("r%d"):format(compiler:id())
+  compiler:emit(("local %s do local out, n = {}, 0"):format(result))
+  local in_root = compiler.in_root
+  compiler.in_root = false
+  compiler:open_scope()
+  compiler:declare_assigned(body)
+  compiler:body(body)
+  compiler:close_scope()
+  compiler.in_root = in_root
+  compiler:emit(("%s = CONCAT(out, n) end"):format(result))
+  return result
+end
+
+-- Assign a source to a target: a name, an attribute, or names to unpack into.
+local function assign(compiler, target, source)
+  if target.kind == "attribute_target" then
+    local base = compiler:load({ name = target.base, at = target.at })
+    compiler:emit(("SETATTR(%s, %s, %s)"):format(base, quoted(target.name), source))
+  elseif target.kind == "name" then
+    compiler:emit(("%s = %s"):format(compiler:load_plain(target.name), source))
+  else
+    local parts = {}
+    for i = 1, #target.items do parts[i] = ("p%d"):format(compiler:id()) end
+    compiler:emit(("local %s = UNPACK(%s, %d)"):format(
+      table.concat(parts, ", "), source, #target.items))
+    for i, item in ipairs(target.items) do assign(compiler, item, parts[i]) end
+  end
+end
+
+local function declare_targets(compiler, target)
+  if target.kind == "name" then
+    compiler:emit("local " .. compiler:declare(target.name))
+  else
+    for _, item in ipairs(target.items) do declare_targets(compiler, item) end
+  end
+end
+
+-- A target in a scope of its own: simple ones become locals at once.
+local function declare_and_assign(compiler, target, source)
+  if target.kind == "name" then
+    compiler:emit(("local %s = %s"):format(compiler:declare(target.name), source))
+    return
+  end
+  local flat = true
+  for _, item in ipairs(target.items) do flat = flat and item.kind == "name" end
+  if flat then
+    local names = {}
+    for i, item in ipairs(target.items) do names[i] = compiler:declare(item.name) end
+    compiler:emit(("local %s = UNPACK(%s, %d)"):format(table.concat(names, ", "), source, #names))
+  else
+    declare_targets(compiler, target)
+    assign(compiler, target, source)
+  end
+end
+
+makers["set"] = function(compiler, node)
+  -- The lines of unpacking are locals: a block keeps them from piling up.
+  compiler:emit("do")
+  local source
+  if node.value then
+    source = value(compiler, node.value)
+  else
+    source = captured(compiler, node.body)
+    for _, filter in ipairs(node.filters or {}) do
+      source = expression.filter(compiler, filter, source)
+    end
+  end
+  assign(compiler, node.target, source)
+  compiler:emit("end")
+end
+
+makers["do"] = function(compiler, node)
+  compiler:emit(("do local _ = %s end"):format((value(compiler, node.value))))
+end
+
+makers["print"] = function(compiler, node)
+  M.body(compiler, { { kind = "output", at = node.at, value = node.value } })
+end
+
+makers["if"] = function(compiler, node)
+  for i, branch in ipairs(node.branches) do
+    compiler.line = compiler:line_of(branch.test.at)
+    local test = condition(compiler, branch.test)
+    compiler:emit(("%s %s then"):format(i == 1 and "if" or "elseif", test))
+    compiler:body(branch.body)
+  end
+  if node.otherwise then
+    compiler:emit("else")
+    compiler:body(node.otherwise)
+  end
+  compiler:emit("end")
+end
+
+-- Keep only the items that pass the loop's `if`.
+local function emit_filter(compiler, node, names)
+  compiler:emit(("local kept, m = {}, 0 for i = 1, %s do"):format(names.count))
+  compiler:open_scope()
+  declare_and_assign(compiler, node.target, names.items .. "[i]")
+  compiler:emit(("if %s then m = m + 1 kept[m] = %s[i] end end"):format(
+    condition(compiler, node.test), names.items))
+  compiler:close_scope()
+  compiler:emit(("%s, %s = kept, m"):format(names.items, names.count))
+end
+
+local function emit_rounds(compiler, node, names)
+  local use = node.recursive and "full" or walk.loop_use(node.body)
+  local scope = compiler:open_scope()
+  if use == "full" then
+    compiler:emit(("local %s = LOOP(%s, %s, %s)"):format(
+      names.loop, names.items, names.count, names.recursion or "nil, 0"))
+    scope.names.loop = { variable = names.loop }
+    table.insert(scope.order, "loop")
+  else
+    scope.names.loop = { counter = names.counter, count = names.count }
+  end
+  compiler:emit(("for %s = 1, %s do"):format(names.counter, names.count))
+  if use == "full" then compiler:emit(("%s[1] = %s"):format(names.loop, names.counter)) end
+  local continues = walk.continues(node.body)
+  if continues then compiler:emit("do") end
+  declare_and_assign(compiler, node.target, ("%s[%s]"):format(names.items, names.counter))
+  compiler:declare_assigned(node.body)
+  local outer = compiler.continue_label
+  compiler.continue_label = names.label
+  compiler:body(node.body)
+  compiler.continue_label = outer
+  if continues then compiler:emit(("end ::%s::"):format(names.label)) end
+  compiler:emit("end")
+  compiler:close_scope()
+end
+
+local function loop_names(compiler)
+  local id = compiler:id()
+  return {
+    items = "items" .. id, count = "count" .. id, counter = "i" .. id, loop = "loop" .. id,
+    label = "continue" .. id, call = "loop_call" .. id,
+  }
+end
+
+local function emit_loop(compiler, node, names, source)
+  compiler:emit(("local %s, %s = ITEMS(%s) CHARGE(R, %s)"):format(
+    names.items, names.count, source, names.count))
+  if node.test then emit_filter(compiler, node, names) end
+  emit_rounds(compiler, node, names)
+  if node.otherwise then
+    compiler:emit(("if %s == 0 then"):format(names.count))
+    compiler:open_scope()
+    compiler:declare_assigned(node.otherwise)
+    compiler:body(node.otherwise)
+    compiler:close_scope()
+    compiler:emit("end")
+  end
+end
+
+makers["for"] = function(compiler, node)
+  local names = loop_names(compiler)
+  compiler:emit("do")
+  local source = value(compiler, node.iterable)
+  if node.recursive then
+    names.recursion = names.call .. ", depth"
+    compiler:emit(("local function %s(items, depth) local out, n = {}, 0"):format(names.call))
+    emit_loop(compiler, node, names, "items")
+    compiler:emit("return CONCAT(out, n) end")
+    compiler:emit(("out[n + 1] = %s(%s, 0) n = n + 1"):format(names.call, source))
+  else
+    emit_loop(compiler, node, names, source)
+  end
+  compiler:emit("end")
+end
+
+makers["break"] = function(compiler) compiler:emit("do break end") end
+
+makers["continue"] = function(compiler)
+  compiler:emit(("goto %s"):format(compiler.continue_label))
+end
+
+-- The function behind a macro or the body of a call, as a source. The names
+-- that the body asks for beyond its parameters decide what it accepts.
+local function emit_macro(compiler, node, name, target)
+  local scope = compiler:open_scope()
+  local names, variables = {}, {}
+  for i, parameter in ipairs(node.parameters) do
+    names[i] = quoted(parameter.name)
+    variables[i] = compiler:declare(parameter.name)
+  end
+  local accepts = {}
+  for _, extra in ipairs { "varargs", "kwargs", "caller" } do
+    local declared = scope.names[extra] ~= nil
+    accepts[#accepts + 1] = tostring(declared or walk.mentions(node.body, extra))
+    variables[#variables + 1] = declared and "_" or compiler:declare(extra)
+  end
+  compiler:emit(("%s = MACRO(R, %s, {%s}, %s, function(%s)"):format(
+    target, name, table.concat(names, ", "), table.concat(accepts, ", "),
+    table.concat(variables, ", ")))
+  for i, parameter in ipairs(node.parameters) do
+    local default = ("UNDEF(%s, %s)"):format(names[i],
+      quoted(("parameter '%s' was not provided"):format(parameter.name)))
+    if parameter.default then default = value(compiler, parameter.default) end
+    compiler:emit(("if %s == nil then %s = %s end"):format(variables[i], variables[i], default))
+  end
+  compiler:emit("local out, n = {}, 0")
+  local in_root = compiler.in_root
+  compiler.in_root = false
+  compiler:declare_assigned(node.body)
+  compiler:body(node.body)
+  compiler.in_root = in_root
+  compiler:emit("return CONCAT(out, n) end)")
+  compiler:close_scope()
+end
+
+makers["macro"] = function(compiler, node)
+  emit_macro(compiler, node, quoted(node.name), compiler:load_plain(node.name))
+end
+
+makers["call"] = function(compiler, node)
+  if node.value.kind ~= "call" then
+    compiler:refuse(node.value.at, "the tag 'call' needs the call of a macro")
+  end
+  compiler:emit("do")
+  node.parameters = node.parameters or {}
+  emit_macro(compiler, node, quoted "caller", "local caller")
+  local source = expression.call(compiler, node.value, { '{"caller", caller}' })
+  compiler:emit(("out[n + 1] = O(%s) n = n + 1 end"):format(source))
+end
+
+makers["filter"] = function(compiler, node)
+  compiler:emit("do")
+  local source = captured(compiler, node.body)
+  for _, filter in ipairs(node.filters) do
+    source = expression.filter(compiler, filter, source)
+  end
+  compiler:emit(("out[n + 1] = O(%s) n = n + 1 end"):format(source))
+end
+
+makers["with"] = function(compiler, node)
+  compiler:emit("do")
+  local sources = {}
+  for i, pair in ipairs(node.pairs) do
+    sources[i] = ("w%d"):format(compiler:id())
+    compiler:emit(("local %s = %s"):format(sources[i], (value(compiler, pair.value))))
+  end
+  compiler:open_scope()
+  for i, pair in ipairs(node.pairs) do declare_and_assign(compiler, pair.target, sources[i]) end
+  compiler:declare_assigned(node.body)
+  compiler:body(node.body)
+  compiler:close_scope()
+  compiler:emit("end")
+end
+
+makers["autoescape"] = function(compiler, node)
+  if node.value.kind ~= "false" then
+    compiler:refuse(node.value.at, "autoescape is not supported, only 'autoescape false'")
+  end
+  compiler:body(node.body)
+end
+
+makers["block"] = function(compiler, node)
+  local name = quoted(node.name)
+  local guard = compiler.in_root and compiler.has_extends
+  if guard then compiler:emit("if not P then") end
+  if node.required then compiler:emit(("REQUIRED(R, %s)"):format(name)) end
+  local variables = node.scoped and compiler:visible_variables() or "V"
+  compiler:emit(("n = BLOCK(R, %s, %s, out, n)%s"):format(
+    name, variables, guard and " end" or ""))
+end
+
+-- Note which template a tag names, when it is not computed.
+local function note_template(compiler, node)
+  local named = node.template
+  if named.kind == "string" then
+    table.insert(compiler.templates, {
+      name = named.text, line = compiler:line_of(node.at), tag = node.kind,
+      optional = node.ignore_missing or false,
+    })
+  end
+  return (value(compiler, named))
+end
+
+makers["extends"] = function(compiler, node)
+  local source = note_template(compiler, node)
+  compiler:emit(("P = EXTENDS(R, P, %s) kept = n"):format(source))
+end
+
+makers["include"] = function(compiler, node)
+  local variables = node.with_context == false and "nil" or compiler:visible_variables()
+  local source = note_template(compiler, node)
+  local guard = compiler.in_root and compiler.has_extends and "if not P then " or "do "
+  compiler:emit(("%sn = INCLUDE(R, %s, %s, %s, out, n) end"):format(
+    guard, source, variables, tostring(node.ignore_missing or false)))
+end
+
+local function import_source(compiler, node)
+  local variables = node.with_context and compiler:visible_variables() or "nil"
+  return ("IMPORT(R, %s, %s)"):format(note_template(compiler, node), variables)
+end
+
+makers["import"] = function(compiler, node)
+  compiler:emit(("%s = %s"):format(
+    compiler:load_plain(node.as), import_source(compiler, node)))
+end
+
+makers["from"] = function(compiler, node)
+  compiler:emit(("do local module = %s"):format(import_source(compiler, node)))
+  for _, import in ipairs(node.names) do
+    compiler:emit(("%s = MEMBER(module, %s)"):format(
+      compiler:load_plain(import.as or import.name), quoted(import.name)))
+  end
+  compiler:emit("end")
+end
+
+return M
