@@ -105,12 +105,14 @@ function M.mask(parsed)
   return bytes
 end
 
+--- Give the first address of a network, as bytes.
 function M.network(parsed)
   local mask, bytes = M.mask(parsed), {}
   for i, byte in ipairs(parsed.bytes) do bytes[i] = byte & mask[i] end
   return bytes
 end
 
+--- Give the last address of a network, as bytes.
 function M.last(parsed)
   local mask, bytes = M.mask(parsed), {}
   for i, byte in ipairs(parsed.bytes) do bytes[i] = byte | (~mask[i] & 0xFF) end
@@ -128,6 +130,7 @@ function M.plus(bytes, number)
   return sum
 end
 
+--- Say whether two addresses are the same.
 function M.same(a, b)
   return table.concat(a, ".") == table.concat(b, ".")
 end
@@ -155,6 +158,7 @@ for i, net in ipairs { "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/
   PRIVATE[i] = M.parse(net)
 end
 
+--- Say whether an address belongs to a private network.
 function M.is_private(bytes)
   for _, net in ipairs(PRIVATE) do
     if #net.bytes == #bytes and M.within(bytes, net) then return true end

@@ -145,7 +145,8 @@ define("network_in_network", "test", function(value, other)
   local outer = type(value) == "string" and address.parse(value)
   local inner = type(other) == "string" and address.parse(other)
   if not outer or not inner or #outer.bytes ~= #inner.bytes then return false end
-  return address.within(address.network(inner), outer) and address.within(address.last(inner), outer)
+  return address.within(address.network(inner), outer)
+    and address.within(address.last(inner), outer)
 end)
 
 define("ipmath", "amount", function(value, amount)

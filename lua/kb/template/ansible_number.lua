@@ -81,7 +81,9 @@ define("human_to_bytes", "default_unit? isbits?", function(value, default_unit, 
   if unit == "" then unit = given(default_unit) end
   if not unit then return round_even(number) end
   local size = size_of(unit:sub(1, 1):upper())
-  if not size then fail(("human_to_bytes() failed to convert %s (unit = %s)"):format(source, unit)) end
+  if not size then
+    fail(("human_to_bytes() failed to convert %s (unit = %s)"):format(source, unit))
+  end
   check_unit(unit, bits, source)
   return round_even(number * size)
 end)

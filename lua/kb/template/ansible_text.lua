@@ -71,7 +71,9 @@ define("regex_findall", "regex multiline? ignorecase?",
 
 define("regex_escape", "re_type?", function(value, kind)
   kind = kind or "python"
-  if kind == "python" then return (text.str(value):gsub("[][(){}?*+|^$\\.&~# \t\n\r\v\f-]", "\\%0")) end
+  if kind == "python" then
+    return (text.str(value):gsub("[][(){}?*+|^$\\.&~# \t\n\r\v\f-]", "\\%0"))
+  end
   if kind == "posix_basic" then return (text.str(value):gsub("[][.^$*\\]", "\\%0")) end
   fail(("Invalid regex type (%s)"):format(text.str(kind)))
 end)
@@ -125,7 +127,8 @@ define("comment", "**", function(value, named, style)
     prefix = p.prefix ~= p.newline and p.prefix .. p.newline or p.newline
     prefix = prefix:rep(arguments.integer(p.prefix_count))
   end
-  local body = p.decoration .. replace(arguments.string(value), p.newline, p.newline .. p.decoration)
+  local body = p.decoration
+    .. replace(arguments.string(value), p.newline, p.newline .. p.decoration)
   if p.decoration ~= "" then
     body = replace(body, p.decoration .. p.newline, strip_right(p.decoration) .. p.newline)
   end
@@ -200,7 +203,8 @@ local function split_url(url)
   local has_password = user and user:find(":", 1, true)
   return {
     scheme = scheme and scheme:lower() or "", netloc = netloc, path = path or hierarchy,
-    query = query, fragment = fragment, hostname = name ~= "" and name and name:lower() or data.null,
+    query = query, fragment = fragment,
+    hostname = name and name ~= "" and name:lower() or data.null,
     port = math.tointeger(tonumber(port)) or data.null, username = user and username or data.null,
     password = has_password and password or data.null,
   }

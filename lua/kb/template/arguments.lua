@@ -18,28 +18,33 @@ function M.given(value)
   if value ~= data.null then return value end
 end
 
+--- Check that a value is an integer (booleans count as 0 and 1), and give it.
 function M.integer(value, what)
   if value == true then return 1 elseif value == false then return 0 end
   if math.type(value) ~= "integer" then wrong(value, "an integer", what) end
   return value
 end
 
+--- Check that a value is a number (booleans count as 0 and 1), and give it.
 function M.number(value, what)
   if value == true then return 1 elseif value == false then return 0 end
   if type(value) ~= "number" then wrong(value, "a number", what) end
   return value
 end
 
+--- Check that a value is a string, and give it.
 function M.string(value, what)
   if type(value) ~= "string" then wrong(value, "a string", what) end
   return value
 end
 
+--- Check that a value is a map, and give it.
 function M.map(value, what)
   if values.kind(value) ~= "map" then wrong(value, "a map", what) end
   return value
 end
 
+--- Check that a value is a list, and give it.
 function M.list(value, what)
   if values.kind(value) ~= "list" then wrong(value, "a list", what) end
   return value

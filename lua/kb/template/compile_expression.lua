@@ -201,6 +201,8 @@ local function call_arguments(compiler, arguments, given)
 end
 
 --- Turn a call into source.
+-- @param compiler table
+-- @param node table: the call
 -- @param given list of source or nil: named arguments that the tag adds
 function M.call(compiler, node, given)
   local base = node.base

@@ -40,7 +40,9 @@ end)
 define("xmlattr", "autospace?", function(value, autospace)
   local parts = {}
   for key, item in data.pairs(arguments.map(value)) do
-    if text.str(key):find("[%s/>=]") then values.fail("invalid character in attribute name: " .. key) end
+    if text.str(key):find("[%s/>=]") then
+      values.fail("invalid character in attribute name: " .. text.str(key))
+    end
     if item ~= data.null and not values.is_undefined(item) then
       parts[#parts + 1] = ('%s="%s"'):format(escape(key), escape(item))
     end

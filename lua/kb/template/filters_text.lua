@@ -89,7 +89,9 @@ define("truncate", "length? killwords? end? leeway?",
 
 define("format", "**", function(value, named, ...)
   local first = ...
-  if named and first ~= nil then values.fail("'format' takes values by place or by name, not both") end
+  if named and first ~= nil then
+    values.fail("'format' takes values by place or by name, not both")
+  end
   return require("kb.template.format").percent(str(value), named or values.tuple { ... })
 end)
 

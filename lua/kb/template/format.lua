@@ -151,6 +151,7 @@ local function supplier(given)
 end
 
 --- Format as Python's `template % given`.
+-- @param template string
 -- @param given any: a tuple of values, a map for names, or one value
 function M.percent(template, given)
   local take, finish = supplier(given)
@@ -221,7 +222,8 @@ end
 local function format_value(value, spec_text)
   if spec_text == "" then return text.str(value) end
   local spec = brace_spec(spec_text)
-  if type(value) == "number" or type(value) == "boolean" and spec.kind ~= "" and spec.kind ~= "s" then
+  local as_number = type(value) == "boolean" and spec.kind ~= "" and spec.kind ~= "s"
+  if type(value) == "number" or as_number then
     return format_number(need_number(value, spec.kind), spec)
   end
   if type(value) ~= "string" and type(value) ~= "boolean" then

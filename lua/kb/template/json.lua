@@ -97,6 +97,7 @@ function encode(value, options, depth)
 end
 
 --- Write a value as JSON.
+-- @param value any
 -- @param options table or nil: `indent` (integer or string), `sort` (by key),
 --   `ascii` (false keeps letters beyond ASCII), `comma`, `colon`
 -- @return string

@@ -62,6 +62,7 @@ local LOOP = values.class {
   end,
 }
 
+--- Make the object `loop` of a loop; its round is set by the loop itself.
 function M.loop(items, count, recursion, depth)
   return setmetatable({ 0, count, items, recursion, depth }, LOOP)
 end
@@ -136,6 +137,7 @@ MACRO = values.class {
   text = function(macro) return ("<Macro %s>"):format(text.repr(macro[2])) end,
 }
 
+--- Make a macro; its function takes all parameters, then what else it accepts.
 function M.macro(_, name, parameters, more_places, more_names, caller, body)
   return setmetatable(
     { body, name, parameters, more_places, more_names, caller }, MACRO)
@@ -174,6 +176,7 @@ local MODULE = values.class {
   text = function(module) return module[1] end,
 }
 
+--- Make the object of an imported template.
 function M.module(exports, output, name)
   exports[1], exports[2] = output, name
   return setmetatable(exports, MODULE)

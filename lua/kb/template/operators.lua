@@ -45,11 +45,13 @@ end
 -- as this mark, and `unpacked` turns it back.
 local PACKED_FALSE = {}
 
+--- Turn false into a mark that Lua counts as true.
 function M.packed(value)
   if value == false then return PACKED_FALSE end
   return value
 end
 
+--- Turn the mark for false back.
 function M.unpacked(value)
   if value == PACKED_FALSE then return false end
   return value
@@ -79,6 +81,7 @@ local function joined_lists(a, b)
   return values.is_tuple(a) and values.tuple(items) or values.list(items)
 end
 
+--- Compute `a + b`.
 function M.add(a, b)
   local x, y = number_of(a), number_of(b)
   if x and y then
@@ -94,6 +97,7 @@ function M.add(a, b)
   refuse_operands("+", a, b)
 end
 
+--- Compute `a - b`.
 function M.subtract(a, b)
   local x, y = number_of(a), number_of(b)
   if not (x and y) then refuse_operands("-", a, b) end
@@ -115,6 +119,7 @@ local function multiply_sequence(a, b)
   if kind_of(a) == "list" then return repeated_list(a, b) end
 end
 
+--- Compute `a * b`.
 function M.multiply(a, b)
   local x, y = number_of(a), number_of(b)
   if x and y then
@@ -132,16 +137,19 @@ local function divisible(op, a, b)
   return x, y
 end
 
+--- Compute `a / b`.
 function M.divide(a, b)
   local x, y = divisible("/", a, b)
   return x / y
 end
 
+--- Compute `a // b`.
 function M.floor_divide(a, b)
   local x, y = divisible("//", a, b)
   return x // y
 end
 
+--- Compute `a % b`; for a string this is formatting.
 function M.modulo(a, b)
   if type(a) == "string" then
     return require("kb.template.format").percent(a, b)
@@ -159,6 +167,7 @@ local function integer_power(base, exponent)
   return result
 end
 
+--- Compute `a ** b`.
 function M.power(a, b)
   local x, y = number_of(a), number_of(b)
   if not (x and y) then refuse_operands("**", a, b) end
@@ -170,12 +179,14 @@ function M.power(a, b)
   return x ^ y
 end
 
+--- Compute `-value`.
 function M.negative(value)
   local number = number_of(value)
   if not number then refuse_operands("-", value, value) end
   return -number
 end
 
+--- Compute `+value`.
 function M.positive(value)
   local number = number_of(value)
   if not number then refuse_operands("+", value, value) end
@@ -240,14 +251,17 @@ function less(a, b, op)
 end
 M.less = less
 
+--- Compare as `a > b`.
 function M.greater(a, b)
   return less(b, a, ">")
 end
 
+--- Compare as `a <= b`.
 function M.less_equal(a, b)
   return less(a, b, "<=") or equal(a, b)
 end
 
+--- Compare as `a >= b`.
 function M.greater_equal(a, b)
   return less(b, a, ">=") or equal(a, b)
 end

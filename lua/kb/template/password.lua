@@ -105,6 +105,7 @@ end
 --- Hash a password.
 -- Without a salt every call gives another hash, which no second run can tell
 -- from a change: give one.
+-- @param password string
 -- @param options table: `kind` ("sha512", "sha256"), `salt`, `salt_size`, `rounds`
 -- @return string
 function M.hash(password, options)

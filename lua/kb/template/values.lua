@@ -41,6 +41,7 @@ function M.tuple(items)
   return setmetatable(items or {}, TUPLE)
 end
 
+--- Say whether a value is a tuple.
 function M.is_tuple(value)
   return getmetatable(value) == TUPLE
 end
@@ -68,6 +69,7 @@ function M.undefined(name, hint)
   return setmetatable({ name, hint }, UNDEFINED)
 end
 
+--- Say whether a value is an undefined one.
 function M.is_undefined(value)
   return getmetatable(value) == UNDEFINED
 end

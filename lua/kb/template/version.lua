@@ -100,6 +100,8 @@ local KINDS = {
 }
 
 --- Compare two versions.
+-- @param a string
+-- @param b string
 -- @param operator string: "eq", "<=", ...
 -- @param kind string: "loose", "strict", "semver" or "semantic"
 -- @return boolean

@@ -130,7 +130,10 @@ end
 
 --- Write a string in the style it needs.
 -- @param writer table: `put(text)`, `newline(indent)`, `column`, `width`
+-- @param text string
 -- @param indent integer: where its further lines start
+-- @param in_flow boolean: inside brackets
+-- @param is_key boolean: as a key, which stays on one line
 function M.write(writer, text, indent, in_flow, is_key)
   local style = M.style(text, in_flow, is_key)
   writers[style](writer, text, indent, not is_key)

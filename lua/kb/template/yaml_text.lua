@@ -163,6 +163,7 @@ function Writer:block_node(value, indent)
 end
 
 --- Write a value as a YAML document.
+-- @param value any
 -- @param options table: `indent`, `width`, `sort` (boolean), `flow` (true, false
 --   or "leaves")
 -- @return string
