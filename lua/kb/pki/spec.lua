@@ -1,0 +1,83 @@
+--- What the declarations of certificates, authorities and keys have in common.
+local files = require "kb.pki.files"
+local suggest = require "kb.suggest"
+
+local M = {}
+
+local DAY = 86400
+
+--- Check that a declaration has no field that nobody reads, and a name.
+-- @param spec table
+-- @param known list of strings: the fields there are
+-- @return true; or nil, message, "EINVAL"
+function M.check(spec, known)
+  for field in pairs(spec) do
+    local found = false
+    for _, name in ipairs(known) do
+      found = found or name == field
+    end
+    if not found then
+      return nil, ("%s: there is no '%s'%s"):format(spec.name or "?", field,
+        suggest.hint(tostring(field), known)), "EINVAL"
+    end
+  end
+  return files.check_name(spec.name)
+end
+
+--- Refuse what is declared under a name.
+-- @return nil, message, code ("EINVAL" if absent)
+function M.refuse(name, message, code)
+  return nil, name .. ": " .. message, code or "EINVAL"
+end
+
+--- Check that who reads the key can. kubeadm loads RSA and ECDSA keys alone; it would stop in the
+-- middle of an init.
+-- @param spec table
+-- @param key_type string
+-- @return true; or nil, message
+function M.check_reader(spec, key_type)
+  if spec.read_by and spec.read_by ~= "kubeadm" then
+    return nil, ("read_by is kubeadm or nothing, not '%s'"):format(spec.read_by)
+  end
+  if spec.read_by == "kubeadm" and key_type == "ed25519" then
+    return nil, "kubeadm reads this key and refuses Ed25519 (\"neither in RSA nor ECDSA format\");"
+      .. " use ecdsa-p256 or rsa-2048"
+  end
+  return true
+end
+
+--- A length of time in the largest unit that fits.
+-- @param seconds integer
+-- @return string: "365 days"
+function M.lifetime(seconds)
+  for _, unit in ipairs({ { DAY, "days" }, { 3600, "hours" }, { 60, "minutes" } }) do
+    if seconds % unit[1] == 0 then
+      return ("%d %s"):format(seconds // unit[1], unit[2])
+    end
+  end
+  return seconds .. " seconds"
+end
+
+--- A declaration with other fields besides.
+-- @param spec table
+-- @param more table
+-- @return table: a new one
+function M.with(spec, more)
+  local all = {}
+  for _, from in ipairs({ spec, more }) do
+    for field, value in pairs(from) do
+      all[field] = value
+    end
+  end
+  return all
+end
+
+--- What was done and why, in one line.
+-- @param outcome string: "kept", "issued", ...
+-- @param reasons list of strings
+-- @return string: "reissued: SAN m2 added, 3 days left"
+function M.outcome(outcome, reasons)
+  return outcome .. (#reasons > 0 and ": " .. table.concat(reasons, ", ") or "")
+end
+
+return M
