@@ -8,6 +8,13 @@ local sys = require "kb.core.sys"
 local limit = tonumber(sys.getenv("KBRUN_TEST_SECONDS") or "") or 30
 local only = sys.getenv("KBRUN_TEST_ONLY") -- run the tests whose name contains it
 
+-- Collect all the time, so that what C holds without an anchor is gone when it
+-- is used next, and the sanitizers see it.
+if sys.getenv("KBRUN_TEST_GC") then
+  collectgarbage("incremental", 100, 1000, 6) -- a step after every 64 bytes
+  collectgarbage("setpause", 0)               -- and no rest between cycles
+end
+
 local function census()
   collectgarbage()
   collectgarbage()

@@ -21,7 +21,7 @@ end
 local function add_arguments(module, entry)
   local ok, loaded = pcall(require, module)
   local object = ok and type(loaded) == "table" and rawget(loaded, entry.key)
-  entry.args = type(object) == "table" and object.args or nil
+  entry.args = type(object) == "table" and (object.declared or object.args) or nil
 end
 
 -- What people write playbooks with comes first, what is underneath last.

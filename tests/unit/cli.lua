@@ -84,6 +84,11 @@ test("a script gets its arguments, options too, and gives the status", function(
   check.equal(r.status, 7)
 end)
 
+test("a script that returns nothing is done", function()
+  local r = program.run({ program.kbrun, "lua", "/dev/stdin" }, { input = "io.write('x')" })
+  check.equal(r, { status = 0, out = "x", err = "" })
+end)
+
 test("no colour where there is no terminal", function()
   check.equal(kbrun("--help").out:find("\27"), nil)
 end)

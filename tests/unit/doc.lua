@@ -132,13 +132,13 @@ end)
 test("arguments that an operation declares are part of its manual", function()
   local entry = { name = "files.x", summary = "X.", body = "", returns = {}, raises = {},
     usages = {}, params = { { name = "path", text = "string: where" } },
-    args = { path = { type = "string" },
-      mode = { type = "mode", default = "0644", doc = "permission bits" },
-      state = { type = "string", required = true, choices = { "a", "b" } } } }
+    args = { { "mode", "mode", "permission bits", default = "0644" },
+      { "path", "path", "where it is", at = 1, required = true },
+      { "state", { "a", "b" }, "how" } } }
   check.equal(text.parameters(entry), {
-    { name = "path", text = "string: where" },
     { name = "mode", text = 'mode: permission bits (default "0644")' },
-    { name = "state", text = "string (one of a, b; required)" },
+    { name = "path", text = "string: where (required; may be given without its name, at 1)" },
+    { name = "state", text = "one of a, b: how" },
   })
 end)
 

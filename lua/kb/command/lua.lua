@@ -9,7 +9,8 @@ local function run(_, args)
   if not chunk then
     return nil, message
   end
-  return math.tointeger(chunk(table.unpack(args, 2))) or common.exit.done
+  local status = chunk(table.unpack(args, 2))
+  return math.tointeger(status or common.exit.done) or common.exit.done
 end
 
 return {

@@ -29,44 +29,40 @@ local function value_text(value)
   return type(value) == "string" and ("%q"):format(value) or tostring(value)
 end
 
---- The text of an argument that an operation declares: type, default, words.
--- @param argument table: type, default, required, choices, doc
--- @return string
-function M.argument(argument)
-  local notes = {}
-  if argument.choices then
-    notes[#notes + 1] = "one of " .. table.concat(argument.choices, ", ")
-  end
-  if argument.required then
-    notes[#notes + 1] = "required"
-  elseif argument.default ~= nil then
-    notes[#notes + 1] = "default " .. value_text(argument.default)
-  end
-  local text = (argument.type or "any") .. (argument.doc and ": " .. argument.doc or "")
-  return text .. (#notes > 0 and " (" .. table.concat(notes, "; ") .. ")" or "")
+local function type_text(kind)
+  return type(kind) == "table" and "one of " .. table.concat(kind, ", ") or tostring(kind)
 end
 
---- The arguments of an entry, declared or in its comment.
+-- What a declaration (kb.args) says of an argument beside its comment.
+local function notes_of(declared)
+  local notes = {}
+  if declared.required then
+    notes[#notes + 1] = "required"
+  end
+  if declared.at then
+    notes[#notes + 1] = ("may be given without its name, at %d"):format(declared.at)
+  end
+  if declared.default ~= nil then
+    notes[#notes + 1] = "default " .. value_text(declared.default)
+  end
+  return #notes > 0 and " (" .. table.concat(notes, "; ") .. ")" or ""
+end
+
+--- The arguments of an entry: those that it declares, each with what its comment
+-- or else its declaration says, and those that only its comment knows.
 -- @param entry table
 -- @return list of tables: name, text
 function M.parameters(entry)
-  local list, said = {}, {}
+  if not entry.args then
+    return entry.params
+  end
+  local said, list = {}, {}
   for _, param in ipairs(entry.params) do
-    said[param.name] = true
-    list[#list + 1] = param
+    said[param.name] = param.text
   end
-  local names = {}
-  for name in pairs(entry.args or {}) do
-    if not said[name] and type(entry.args[name]) == "table" then
-      names[#names + 1] = name
-    end
-  end
-  table.sort(names, function(a, b)
-    return tostring(a) < tostring(b)
-  end)
-  for _, name in ipairs(names) do
-    local argument = entry.args[name]
-    list[#list + 1] = { name = tostring(argument.name or name), text = M.argument(argument) }
+  for _, declared in ipairs(entry.args) do
+    local words = said[declared[1]] or type_text(declared[2]) .. ": " .. (declared[3] or "")
+    list[#list + 1] = { name = declared[1], text = words .. notes_of(declared) }
   end
   return list
 end
