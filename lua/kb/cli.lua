@@ -1,8 +1,10 @@
 --- The command line: finds the command, parses its options, and runs it.
 local common = require "kb.command.common"
 local embedded = require "kb.core.embedded"
+local err = require "kb.err"
 local help = require "kb.help"
 local options = require "kb.options"
+local secret = require "kb.secret"
 local suggest = require "kb.suggest"
 local sys = require "kb.core.sys"
 local term = require "kb.term"
@@ -82,6 +84,19 @@ local function check_arguments(command, args)
   return true
 end
 
+local statuses = { usage = M.exit.usage, unreachable = M.exit.unreachable,
+  failed = M.exit.failed, cancelled = M.exit.interrupted }
+
+-- What a command raised: an error of ours is shown to the user; anything else is our mistake.
+local function report_error(e)
+  local status = statuses[err.kind(e)]
+  if not status then
+    error(e, 0)
+  end
+  io.stderr:write("kbrun: ", term.clean(secret.mask(tostring(e))), "\n")
+  return status
+end
+
 local function run(command, words)
   local values, args = options.parse(M.options(command), words, command.stop_early)
   if not values then
@@ -98,9 +113,11 @@ local function run(command, words)
   if not ok then
     return refuse(command.name, message)
   end
-  local status
-  status, message = command.run(values, args)
-  if status == nil then
+  local done, status
+  done, status, message = xpcall(command.run, err.keep_traceback, values, args)
+  if not done then
+    return report_error(status)
+  elseif status == nil then
     return refuse(command.name, message)
   end
   return status

@@ -64,6 +64,27 @@ function M.wrap(e)
   return M.new("bug", tostring(e))
 end
 
+-- Codes of the layers below that mean that the host could not be reached or was lost.
+local unreachable = { EUNREACHABLE = true, EAUTH = true, EHOSTKEY = true, ECLOSED = true,
+  ECONNREFUSED = true, ECONNRESET = true, EHOSTUNREACH = true, ENETUNREACH = true, EPIPE = true }
+
+--- The kind of error that a code of the layers below stands for.
+-- @param code string
+-- @return string: unreachable or failed
+function M.of_code(code)
+  return unreachable[code] and "unreachable" or "failed"
+end
+
+--- A message handler for xpcall: keeps the traceback of what is not an error of ours.
+-- @param e any
+-- @return any
+function M.keep_traceback(e)
+  if type(e) == "string" then
+    return M.new("bug", e, { traceback = debug.traceback(nil, 2) })
+  end
+  return e
+end
+
 --- The file and line of the nearest caller that is not part of kbrun: the playbook, or a module of
 -- the user's own. (What is embedded in the binary has no file.)
 -- @return file string, line integer; nil when there is none

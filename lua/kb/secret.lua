@@ -2,6 +2,8 @@
 -- A secret prints as ***, and its text, also in the forms in which it tends to travel (base64,
 -- URL-encoded, quoted for a shell or JSON), is masked in everything that kbrun prints.
 
+local crypto = require "kb.core.crypto"
+
 local M = {}
 
 local texts = setmetatable({}, { __mode = "k" }) -- secret -> its text
@@ -28,23 +30,6 @@ Secret.__eq = function(a, b)
   return texts[a] == texts[b]
 end
 
-local alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-
-local function base64(s)
-  local out = {}
-  for i = 1, #s, 3 do
-    local a, b, c = s:byte(i, i + 2)
-    local n = a << 16 | (b or 0) << 8 | (c or 0)
-    for k = 0, 3 do
-      local six = n >> (18 - 6 * k) & 63
-      out[#out + 1] = alphabet:sub(six + 1, six + 1)
-    end
-  end
-  local encoded = table.concat(out)
-  local missing = (3 - #s % 3) % 3
-  return encoded:sub(1, #encoded - missing)
-end
-
 local function remember(form)
   if #form >= SHORTEST and not forms[form] then
     forms[form] = true
@@ -56,7 +41,7 @@ end
 -- changes the first and last letters, so those are left out.
 local function remember_base64(text)
   for offset = 0, 2 do
-    local encoded = base64(("\0"):rep(offset) .. text)
+    local encoded = crypto.base64_encode(("\0"):rep(offset) .. text):gsub("=+$", "")
     local first = offset == 0 and 1 or offset + 2
     local last = (#text + offset) % 3 == 0 and #encoded or #encoded - 1
     local core = encoded:sub(first, last)

@@ -1,0 +1,112 @@
+--- The facts known of one host: answers, and effects of changes.
+--
+-- In a run, a change forgets every answer that it did not state, since nobody knows what else its
+-- commands did; the next question asks the host. In a dry run nothing was done, so answers stay,
+-- stated effects cover them, and the other facts of a changed subject become unknown.
+
+local fact = require "kb.fact"
+local unknown = require "kb.unknown"
+
+local Cache = { __name = "kb.cache" }
+Cache.__index = Cache
+
+local M = {}
+
+--- A new, empty cache.
+-- @return cache
+function M.new()
+  return setmetatable({ values = {}, stamps = {}, rules = {}, subjects = {}, clock = 0 }, Cache)
+end
+
+function Cache:_tick()
+  self.clock = self.clock + 1
+  return self.clock
+end
+
+--- File the host's own answer.
+-- @param key string
+-- @param value any: not nil; false says that there is none
+function Cache:answer(key, value)
+  self.values[key] = { value }
+  self.stamps[key] = self:_tick()
+end
+
+--- What is known of a question.
+-- @param key string
+-- @param name string: the fact's name
+-- @param ... its arguments
+-- @return known boolean, value (an unknown when a change made it so)
+function Cache:look(key, name, ...)
+  local stamp = self.stamps[key] or 0
+  for i = #self.rules, 1, -1 do
+    local rule = self.rules[i]
+    if rule.stamp < stamp then
+      break
+    end
+    local found, value = rule.fn(name, ...)
+    if found then
+      return true, value
+    end
+  end
+  local changed = self.subjects[fact.subject(key)]
+  if changed and changed.stamp > stamp then
+    return true, changed.unknown
+  end
+  if stamp > 0 then
+    return true, self.values[key][1]
+  end
+  return false
+end
+
+--- File the effect of a change that a dry run did not make.
+-- @param effect list: entries { fact name, arguments..., value }, or functions
+-- (name, arguments...) -> found, value for whole families of facts
+-- @param title string: the change, for "known after …"
+function Cache:assume(effect, title)
+  local stamp = self:_tick()
+  for _, entry in ipairs(effect) do
+    if type(entry) == "table" then
+      self.subjects[fact.subject(M.entry_key(entry))] =
+        { stamp = stamp, unknown = unknown.new("known after: " .. title) }
+    end
+  end
+  self:_state(effect)
+end
+
+--- File the effect of a change that was made, and forget the rest. What the effect leaves unknown
+-- is asked again.
+-- @param effect list
+function Cache:commit(effect)
+  for key in pairs(self.stamps) do
+    if not fact.find(key:match("^[^\31]*")).constant then
+      self.stamps[key], self.values[key] = nil, nil
+    end
+  end
+  self.rules, self.subjects = {}, {}
+  local known = {}
+  for _, entry in ipairs(effect) do
+    if type(entry) == "function" or not unknown.within(entry[#entry]) then
+      known[#known + 1] = entry
+    end
+  end
+  self:_state(known)
+end
+
+function Cache:_state(effect)
+  for _, entry in ipairs(effect) do
+    if type(entry) == "function" then
+      self.rules[#self.rules + 1] = { stamp = self:_tick(), fn = entry }
+    else
+      self:answer(M.entry_key(entry), unknown.guard(entry[#entry]))
+    end
+  end
+end
+
+--- The question that an effect's entry answers.
+-- @param entry table: { fact name, arguments..., value }
+-- @return string
+function M.entry_key(entry)
+  return fact.key(table.unpack(entry, 1, #entry - 1))
+end
+
+return M

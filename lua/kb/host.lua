@@ -1,0 +1,231 @@
+--- A host as a play sees it.
+-- Fields: `name`, `groups` (set of names), `vars` (its variables; an undefined one is an error).
+
+local err = require "kb.err"
+local localfile = require "kb.localfile"
+local step = require "kb.step"
+local suggest = require "kb.suggest"
+local template = require "kb.template"
+local unknown = require "kb.unknown"
+
+local Host = { __name = "kb.host" }
+Host.__index = Host
+
+local M = {}
+
+local function names_of(vars)
+  local names = {}
+  for name in pairs(vars) do
+    names[#names + 1] = tostring(name)
+  end
+  return names
+end
+
+-- Variables may refer to each other; one that comes back to itself would never end.
+local DEEPEST = 20
+
+local function refuse(host, name, e)
+  if err.kind(e) ~= "bug" then
+    error(e, 0)
+  end
+  err.raise("usage", ("variable '%s': %s"):format(name, tostring(e)), { host = host.name })
+end
+
+-- A text with {{ }} in a variable is a template over the variables, rendered when it is read; one
+-- that is a single expression keeps the type of its value, as in Ansible.
+local function rendered(host, name, value, depth)
+  if type(value) ~= "string" or not value:find("{[{%%]") then
+    return value
+  end
+  if depth > DEEPEST then
+    refuse(host, name, "it refers to itself")
+  end
+  local context = M.context(host, depth + 1)
+  local single = value:match("^%s*{{(.-)}}%s*$")
+  local result, e
+  if single and not single:find("}}", 1, true) then
+    local expression
+    expression, e = template.expression(single, { name = "variable " .. name })
+    if expression then
+      result, e = expression:evaluate(context)
+    end
+  else
+    local compiled
+    compiled, e = template.compile(value, { name = "variable " .. name })
+    if compiled then
+      result, e = compiled:render(context)
+    end
+  end
+  if e then
+    refuse(host, name, e)
+  end
+  return result
+end
+
+--- The variables of a host as a template sees them: rendered when read.
+-- @param host host
+-- @param depth integer or nil: how many variables refer to each other on the way here
+-- @return table
+function M.context(host, depth)
+  local raw = host._raw
+  return setmetatable({}, { __index = function(_, name)
+    return rendered(host, name, raw[name], depth or 0)
+  end, __pairs = function()
+    return next, raw
+  end })
+end
+
+local function strict_vars(host)
+  return setmetatable({}, { __index = function(_, name)
+    local value = rendered(host, name, host._raw[name], 0)
+    if value == nil then
+      err.raise("usage", ("variable '%s' is not defined for %s%s"):format(tostring(name), host.name,
+        suggest.hint(tostring(name), names_of(host._raw))))
+    end
+    return value
+  end, __newindex = function(_, name)
+    error(("variables are set in the inventory or the play, not by vars.%s = …"):format(name), 2)
+  end, __pairs = function()
+    return next, host._raw
+  end })
+end
+
+--- A machine in a play.
+-- @param machine kb.machine
+-- @param play play
+-- @param vars table: the host's variables, merged
+-- @param groups set of group names
+-- @return host
+function M.new(machine, play, vars, groups)
+  local host = setmetatable({ name = machine.name, machine = machine, play = play,
+    run = machine.run, groups = groups, _raw = vars, _counts = {} }, Host)
+  host.vars = strict_vars(host)
+  return host
+end
+
+--- A variable, or something else when it is not defined.
+-- @param name string
+-- @param fallback any
+-- @return any
+function Host:var(name, fallback)
+  local value = rendered(self, name, self._raw[name], 0)
+  if value == nil then
+    return fallback
+  end
+  return value
+end
+
+--- Render a template; see kb.render.
+function Host:_render(name, vars)
+  local path = localfile.find(name, self.play.dir, "templates")
+  local compiled, e = template.file(path, { self.play.dir .. "/templates", self.play.dir })
+  local text
+  if compiled then
+    local context = M.context(self)
+    text, e = compiled:render(setmetatable({}, { __index = function(_, key)
+      local own = vars and vars[key]
+      if own ~= nil then
+        return own
+      end
+      return context[key]
+    end }))
+  end
+  if not text then
+    error(err.kind(e) ~= "bug" and e or err.new("usage", tostring(e), { host = self.name }), 0)
+  end
+  return text
+end
+
+function Host:_user(as)
+  return as or self.play.user
+end
+
+--- Ask a fact: `host:fact("file.stat", "/etc/hosts")`.
+-- @param name string
+-- @param ... the fact's arguments
+-- @return the fact's answer; false says that there is none
+-- @raise kb.err
+function Host:fact(name, ...)
+  return self:_fact(nil, name, ...)
+end
+
+function Host:_fact(as, name, ...)
+  return self.machine:fact(self:_user(as), self.play.trail, name, ...)
+end
+
+--- Ask several facts in one round trip, so that asking each of them afterwards costs nothing.
+-- @param questions list of { name, args... }
+function Host:facts(questions, as)
+  self.machine:ask(self:_user(as), questions, self.play.trail)
+end
+
+--- Run a command that only reads; a dry run runs it, too.
+-- @param command string: POSIX sh
+-- @param options table: timeout (seconds), ok (list of accepted exit statuses, {0})
+-- @return result: code, out, err
+-- @raise kb.err when it fails
+function Host:read(command, options)
+  options = options or {}
+  if self.run.offline then
+    unknown.stop(unknown.new("not known without a host"), "the playbook reads: " .. command)
+  end
+  local result, message, code = self:_execute({ run = command, timeout = options.timeout or 60 })
+  if not result then
+    err.raise(err.of_code(code), message, { host = self.name, command = command })
+  end
+  for _, accepted in ipairs(options.ok or { 0 }) do
+    if result.code == accepted then
+      return result
+    end
+  end
+  err.raise("failed", "a command that reads failed", { host = self.name, command = command,
+    status = "exit status " .. tostring(result.code), output = result.err .. result.out })
+end
+
+--- Stop with a message: for what a playbook itself finds wrong.
+-- @param message string
+-- @param fields table: hint, evidence
+-- @raise kb.err
+function Host:fail(message, fields)
+  local file, line = err.position()
+  local e = err.new("failed", message, fields)
+  e.host, e.file, e.line = self.name, file, line
+  error(e, 0)
+end
+
+--- Whether the host is in a group.
+-- @param group string
+-- @return boolean
+function Host:in_group(group)
+  return self.groups[group] == true
+end
+
+function Host:_step(op, file, line)
+  return step.new(self, op, file, line)
+end
+
+-- How often this place has been passed on this host: part of a step's id.
+function Host:_count(place)
+  self._counts[place] = (self._counts[place] or 0) + 1
+  return self._counts[place]
+end
+
+function Host:_execute(action, as)
+  return self.machine:execute(self:_user(as), action, function(kind, chunk)
+    self.run.report:output(self.name, kind, chunk)
+  end)
+end
+
+function Host:_commit(as, effect)
+  self.machine:commit(self:_user(as), effect)
+end
+
+function Host:_assume(as, effect, title)
+  self.machine:assume(self:_user(as), effect, title)
+end
+
+function Host:_ask_again(as, ...)
+  return self.machine:ask_again(self:_user(as), ...)
+end
+
+return M

@@ -1,0 +1,186 @@
+--- The playbook API: `local kb = require "kb"`.
+
+local diff = require "kb.diff"
+local err = require "kb.err"
+local fact = require "kb.fact"
+local localfile = require "kb.localfile"
+local op = require "kb.op"
+local play = require "kb.play"
+local quote = require "kb.quote"
+local runner = require "kb.runner"
+local secret = require "kb.secret"
+local unknown = require "kb.unknown"
+
+local M = {}
+
+--- Declare a play: `kb.play { "name", hosts = "web*", function(host) … end }`.
+-- @param given table: name first, then hosts, needs, serial, max_fail, forks, tags, become, vars,
+-- and the function that is run for each host
+-- @return play
+function M.play(given)
+  return play.play(given)
+end
+
+--- Declare the plays of another playbook here.
+-- @param path string: relative to this playbook
+function M.include(path)
+  return play.include(path)
+end
+
+--- Modules by name: `local files, apt = kb.use("files", "apt")`.
+-- @param ... strings
+-- @return a table of operations for each
+function M.use(...)
+  return play.use(...)
+end
+
+--- Declare an operation; see kb.op.
+-- @param o table
+-- @return operation
+function M.op(o)
+  return op.define(o)
+end
+
+--- Declare a fact; see kb.fact.
+-- @param f table
+-- @return fact
+function M.fact(f)
+  return fact.define(f)
+end
+
+--- Do something on another host from within a play: `kb.on(host, "m0", function(m0) … end)`.
+-- @param host host: the one at work
+-- @param name string: the other one
+-- @param fn function(other)
+-- @return what fn returns
+function M.on(host, name, fn)
+  return runner.on(host, name, fn)
+end
+
+--- Do something once in a run: the first host to come does it, the others wait for its results.
+-- @param host host
+-- @param key string: what it is
+-- @param fn function()
+-- @return what fn returned
+-- @raise what fn raised, for all
+function M.once(host, key, fn)
+  return runner.once(host, key, fn)
+end
+
+--- A value that one host gives and others wait for: `local token = kb.value "the join token"`, then
+-- `token:set(v)` and `token:get()`.
+-- @param name string: what it is, for errors
+-- @return value
+function M.value(name)
+  return runner.value(name)
+end
+
+--- Something computed from a result: in a dry run it is unknown when it looks at what is not known.
+-- @param value any: given to fn
+-- @param fn function(value)
+-- @return what fn returns, or an unknown
+function M.after(value, fn)
+  local ok, result = pcall(fn, value)
+  if ok then
+    return result
+  end
+  if err.kind(result) == "unknown" then
+    return unknown.new(result.message:match("which is (.*)$") or result.message)
+  end
+  error(result, 0)
+end
+
+--- A secret: a string that no output shows.
+-- @param text string
+-- @return secret
+function M.secret(text)
+  return secret.new(text)
+end
+
+--- Quote a value as one word of shell text.
+-- @param text string
+-- @return string
+function M.quote(text)
+  return quote.quote(text)
+end
+
+--- Refuse within an operation's plan: what is asked cannot or should not be done.
+-- @param message string
+-- @param hint string: what to do about it
+-- @raise kb.err of kind failed
+function M.refuse(message, hint)
+  err.raise("failed", message, { hint = hint })
+end
+
+--- The difference of two texts, in unified form.
+-- @param before string
+-- @param after string
+-- @return string
+function M.diff(before, after)
+  return diff.unified(before, after)
+end
+
+--- A file on the operator's machine that the play of a host names: absolute, or in files/ or
+-- templates/ beside the playbook, or beside it.
+-- @param host host
+-- @param name string
+-- @param kind string: "files" or "templates"
+-- @return string: its path
+-- @raise kb.err of kind usage when it is not there
+function M.find_file(host, name, kind)
+  return localfile.find(name, host.play.dir, kind)
+end
+
+--- The SHA-256 and size of a file on the operator's machine.
+-- @param path string
+-- @return digest string, size integer
+function M.file_digest(path)
+  return localfile.digest(path)
+end
+
+--- Read a file on the operator's machine.
+-- @param path string
+-- @return string
+function M.read_file(path)
+  return localfile.read(path)
+end
+
+--- The SHA-256 of a text or secret.
+-- @param text string or secret
+-- @return string: hexadecimal
+function M.digest(text)
+  return localfile.digest_of(secret.reveal(text))
+end
+
+--- Whether a value is a secret.
+-- @param value any
+-- @return boolean
+function M.is_secret(value)
+  return secret.is(value)
+end
+
+--- Whether a value is unknown in this dry run.
+-- @param value any
+-- @return boolean
+function M.is_unknown(value)
+  return unknown.is(value)
+end
+
+--- Render a Jinja2 template with the variables of a host.
+-- @param host host
+-- @param name string: a file, found as kb.find_file does
+-- @param vars table: variables over those of the host
+-- @return string
+-- @raise kb.err of kind usage with file, line and name
+function M.render(host, name, vars)
+  return host:_render(name, vars)
+end
+
+--- Mark a value as unknown in the effect of an operation of your own.
+-- @param reason string: when it will be known
+-- @return unknown
+function M.unknown(reason)
+  return unknown.new(reason)
+end
+
+return M

@@ -1,0 +1,75 @@
+--- Files of the operator's machine that a playbook names.
+
+local crypto = require "kb.core.crypto"
+local err = require "kb.err"
+local sys = require "kb.core.sys"
+
+local M = {}
+
+local digests = {} -- path -> { size, mtime, digest }
+
+--- Find a file that a play names: as it is when absolute, else in files/, templates/ or beside the
+-- playbook.
+-- @param name string
+-- @param dir string: the playbook's directory
+-- @param kind string: "files" or "templates": which directory comes first
+-- @return string: its path
+-- @raise kb.err of kind usage when it is not there
+function M.find(name, dir, kind)
+  local tried = {}
+  for _, base in ipairs(name:find("^/") and { "" } or { dir .. "/" .. kind .. "/", dir .. "/" }) do
+    local stat = sys.stat(base .. name)
+    if stat and stat.kind ~= "directory" then
+      return base .. name
+    end
+    tried[#tried + 1] = base .. name
+  end
+  err.raise("usage", ("there is no file %s"):format(table.concat(tried, " and no ")))
+end
+
+--- Read a file whole.
+-- @param path string
+-- @return string
+-- @raise kb.err of kind usage
+function M.read(path)
+  local text, message = sys.read_file(path)
+  if not text then
+    err.raise("usage", message)
+  end
+  return text
+end
+
+local function hash_file(path)
+  local file <close> = io.open(path, "rb") or err.raise("usage", "cannot read " .. path)
+  local hash = crypto.hash("sha256")
+  for chunk in file:lines(1 << 20) do
+    hash:update(chunk)
+  end
+  return hash:final()
+end
+
+--- The SHA-256 of a file, and its size; computed again only when the file has changed.
+-- @param path string
+-- @return digest string (hexadecimal), size integer
+-- @raise kb.err of kind usage
+function M.digest(path)
+  local stat, message = sys.stat(path)
+  if not stat then
+    err.raise("usage", message)
+  end
+  local known = digests[path]
+  if not known or known.size ~= stat.size or known.mtime ~= stat.mtime then
+    known = { size = stat.size, mtime = stat.mtime, digest = hash_file(path) }
+    digests[path] = known
+  end
+  return known.digest, known.size
+end
+
+--- The SHA-256 of a text.
+-- @param text string
+-- @return string: hexadecimal
+function M.digest_of(text)
+  return crypto.digest("sha256", text)
+end
+
+return M

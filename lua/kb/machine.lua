@@ -1,0 +1,226 @@
+--- A machine in a run: its connection and what is known of it, shared by all plays.
+
+local cache = require "kb.cache"
+local err = require "kb.err"
+local fact = require "kb.fact"
+local task = require "kb.core.task"
+local unknown = require "kb.unknown"
+
+local Machine = { __name = "kb.machine" }
+Machine.__index = Machine
+
+local M = {}
+
+-- How many questions may be asked ahead of need in one round trip. It falls to FEW when a change
+-- made us forget what we knew, and doubles with every round trip after that.
+local FEW, MANY = 4, 64
+
+--- A machine of the inventory; nothing is connected yet.
+-- @param run table: the run it belongs to; its open(settings) gives a kb.remote
+-- @param name string
+-- @param settings table: for kb.remote
+-- @return machine
+function M.new(run, name, settings)
+  return setmetatable({ run = run, name = name, settings = settings, caches = {}, ahead = MANY,
+    lock = task.condition() }, Machine)
+end
+
+function Machine:_cache(user)
+  user = user or ""
+  if not self.caches[user] then
+    self.caches[user] = cache.new()
+  end
+  return self.caches[user]
+end
+
+local function unreachable(machine, message, code)
+  err.raise(err.of_code(code), message, { host = machine.name, code = code })
+end
+
+-- Connect, trying again with growing pauses when the host could not be reached.
+function Machine:_connect()
+  local retries = self.run.retries or 0
+  for attempt = 0, retries do
+    local r, message, code = self.run.open(self.settings)
+    if r then
+      return r
+    end
+    if attempt == retries or code == "EAUTH" or code == "EHOSTKEY" or code == "EINVAL" then
+      unreachable(self, message, code)
+    end
+    self.run.report:emit { event = "retry", host = self.name, message = message,
+      attempt = attempt + 1 }
+    task.sleep(math.min(2 ^ attempt, 30))
+  end
+end
+
+--- The connection, made when first asked for.
+-- @return kb.remote
+-- @raise kb.err of kind unreachable
+function Machine:connection()
+  while self.connecting do
+    self.lock:wait()
+  end
+  if self.remote then
+    return self.remote
+  end
+  self.connecting = true
+  local ok, r = pcall(self._connect, self)
+  self.connecting = false
+  self.lock:notify()
+  if not ok then
+    error(r, 0)
+  end
+  self.remote = r
+  return r
+end
+
+--- Ask facts in one round trip; those known already cost nothing.
+-- @param user string or nil: as whom
+-- @param questions list of { name, args... }
+-- @param trail kb.trail or nil: where it says what will be asked next
+function Machine:ask(user, questions, trail)
+  local known = self:_cache(user)
+  local missing, taken = {}, {}
+  local function want(question)
+    local key = fact.key(table.unpack(question))
+    if not taken[key] and not known:look(key, table.unpack(question)) then
+      taken[key] = true
+      missing[#missing + 1] = question
+      return key
+    end
+  end
+  local last
+  for _, question in ipairs(questions) do
+    local key = fact.key(table.unpack(question))
+    last = want(question) or last
+    if trail then
+      trail:note(key, question)
+    end
+  end
+  if not last then
+    return
+  end
+  for _, question in ipairs(trail and trail:after(last, self.ahead) or {}) do
+    want(question)
+  end
+  self.ahead = math.min(self.ahead * 2, MANY)
+  self:_fetch(user, known, missing)
+end
+
+function Machine:_fetch(user, known, questions)
+  if self.run.offline then
+    return self:_imagine(known, questions)
+  end
+  local commands = {}
+  for i, question in ipairs(questions) do
+    commands[i] = fact.find(question[1]):ask(table.unpack(question, 2))
+  end
+  local results, message, code = self:connection():batch(commands, { user = user, timeout = 300 })
+  if not results then
+    unreachable(self, message, code)
+  end
+  for i, question in ipairs(questions) do
+    known:answer(fact.key(table.unpack(question)), self:_parse(question, results[i]))
+  end
+end
+
+-- A fact that cannot be parsed is an error only when somebody looks at it: it may have been asked
+-- ahead of need.
+function Machine:_parse(question, result)
+  local f = fact.find(question[1])
+  local ok, value, message = pcall(f.parse, result.out, result.code, table.unpack(question, 2))
+  if ok and value ~= nil then
+    return value
+  end
+  return err.new("failed", ("fact %s: %s"):format(table.concat(question, " "),
+    ok and message or not ok and value or "no answer"), { host = self.name,
+    command = f:ask(table.unpack(question, 2)), status = "exit status " .. tostring(result.code),
+    output = result.err ~= "" and result.err or result.out })
+end
+
+function Machine:_imagine(known, questions)
+  for _, question in ipairs(questions) do
+    local has, value = fact.find(question[1]):of_bare(table.unpack(question, 2))
+    if not has then
+      value = unknown.new("not known without a host: " .. table.concat(question, " "))
+    end
+    known:answer(fact.key(table.unpack(question)), unknown.guard(value))
+  end
+end
+
+--- The answer to one question.
+-- @param user string or nil
+-- @param trail kb.trail or nil
+-- @param name string
+-- @param ... the fact's arguments
+-- @return any
+-- @raise kb.err when it cannot be answered; of kind unknown when a dry run cannot know
+function Machine:fact(user, trail, name, ...)
+  self:ask(user, { { name, ... } }, trail)
+  local key = fact.key(name, ...)
+  local _, value = self:_cache(user):look(key, name, ...)
+  if unknown.is(value) then
+    unknown.stop(value, "the playbook asks " .. fact.show(key))
+  end
+  if type(value) == "table" and getmetatable(value) and err.kind(value) == "failed" then
+    error(value, 0)
+  end
+  return value
+end
+
+--- Forget one answer and ask the host.
+function Machine:ask_again(user, name, ...)
+  self.caches[user or ""] = nil
+  return self:fact(user, nil, name, ...)
+end
+
+--- A change was made: keep what it stated, forget the rest.
+-- @param user string or nil
+-- @param effect list
+function Machine:commit(user, effect)
+  for other, c in pairs(self.caches) do
+    c:commit(other == (user or "") and effect or {})
+  end
+  self:_cache(user):commit(effect)
+  self.ahead = FEW
+end
+
+--- A dry run foretells a change.
+-- @param effect list
+-- @param title string
+function Machine:assume(user, effect, title)
+  self:_cache(user)
+  for _, c in pairs(self.caches) do
+    c:assume(effect, title)
+  end
+end
+
+--- Run an action: { run = shell text, stdin, env, timeout, ok } or { put = { path, … } }.
+-- @param user string or nil
+-- @param action table
+-- @param on_output function(kind, chunk) or nil
+-- @return result as kb.remote gives it; or nil, message, code
+function Machine:execute(user, action, on_output)
+  local r = self:connection()
+  if action.put then
+    local put = setmetatable({ user = user }, { __index = action.put })
+    local ok, message, code = r:put(put)
+    if not ok then
+      return nil, message, code
+    end
+    return { code = 0, out = "", err = "" }
+  end
+  return r:run(action.run, { user = user, stdin = action.stdin, env = action.env,
+    cwd = action.cwd, timeout = action.timeout, on_output = on_output })
+end
+
+--- End the connection.
+function Machine:close()
+  if self.remote then
+    self.remote:close()
+    self.remote = nil
+  end
+end
+
+return M

@@ -1,0 +1,56 @@
+--- One JSON object per event, and a summary at the end, on standard output.
+--
+-- Every object has `event`. `step`: play, host, id (the same in a dry run and in the run), op,
+-- status (running, changed, same, failed, unknown, cancelled), title, reason, diff, seconds,
+-- file, line,
+-- error {kind, message, command, status, output, evidence}. `play`: play, status, hosts, seconds.
+-- `host`: play, host, status. `retry`: host, message. `summary`: steps, counts, failures, seconds,
+-- dry_run.
+
+local data = require "kb.data"
+local json = require "kb.json"
+
+local Json = { __name = "kb.report.json" }
+Json.__index = Json
+
+local M = {}
+
+--- A view that writes JSON lines.
+-- @param write function(text): standard output if absent
+-- @return view
+function M.new(write)
+  return setmetatable({ write = write or function(text)
+    io.stdout:write(text)
+    io.stdout:flush()
+  end }, Json)
+end
+
+local function plain(value)
+  if type(value) ~= "table" then
+    return type(value) == "function" and nil or value
+  end
+  local copy = #value > 0 and data.list {} or {}
+  for k, v in pairs(value) do
+    if k ~= "traceback" then
+      copy[k] = plain(v)
+    end
+  end
+  return copy
+end
+
+--- Write an event.
+-- @param event table
+function Json:event(event)
+  self.write(json.encode(plain(event)) .. "\n")
+end
+
+--- Write the summary.
+-- @param summary table
+function Json:finish(summary)
+  local event = plain(summary)
+  event.event = "summary"
+  event.lost = nil
+  self:event(event)
+end
+
+return M

@@ -1,0 +1,150 @@
+--- One line per event, for pipes, logs and people who like to scroll.
+
+local term = require "kb.term"
+
+local Lines = { __name = "kb.report.lines" }
+Lines.__index = Lines
+
+local M = {}
+
+local styles = { changed = "yellow", same = "green", failed = "red bold", unknown = "magenta",
+  unreachable = "red bold", cancelled = "red", ended = "magenta", skipped = "faint" }
+
+--- A view that writes lines.
+-- @param options table: verbose (integer: 1 shows what stayed the same, 2 also what commands
+-- print), diff (boolean), dry_run (boolean), write (function(text); standard output if
+-- absent), quiet @return view
+function M.new(options)
+  local view = setmetatable(options, Lines)
+  view.write = options.write or function(text)
+    io.stdout:write(text)
+    io.stdout:flush()
+  end
+  view.width = 0
+  view.partial = {}
+  return view
+end
+
+local function paint(style, text)
+  return style and term.paint(style, text, 1) or text
+end
+
+local function place(event)
+  return event.file and paint("faint", ("  %s:%s"):format(event.file:match("[^/]*$"), event.line))
+    or ""
+end
+
+function Lines:_line(word, host, text, event)
+  self.width = math.max(self.width, #host)
+  self.write(("%s  %-" .. self.width .. "s  %s%s\n"):format(
+    paint(styles[word], ("%-9s"):format(word)), host, term.clean(text),
+    event and place(event) or ""))
+end
+
+function Lines:_diff(diff)
+  for line in (diff:gsub("\n$", "") .. "\n"):gmatch("(.-)\n") do
+    local first = line:sub(1, 1)
+    local style = first == "+" and "green" or first == "-" and "red" or "faint"
+    self.write("             " .. paint(style, term.clean(line)) .. "\n")
+  end
+end
+
+local shown = {}
+
+function shown.play(self, event)
+  if event.status == "started" and not self.quiet then
+    self.write(("%s  %d host%s\n"):format(paint("bold", event.play), event.hosts,
+      event.hosts == 1 and "" or "s"))
+  elseif event.status == "skipped" then
+    self:_line("skipped", "", ("%s: %s"):format(event.play, event.reason))
+  elseif event.status == "stopped" then
+    self:_line("failed", "", event.play .. " stops here: too many of its hosts failed")
+  end
+end
+
+function shown.step(self, event)
+  local status = event.status
+  if status == "same" and self.verbose > 0 then
+    self:_line("same", event.host, ("%s: %s"):format(event.op, event.reason), event)
+  elseif status == "changed" and not self.quiet then
+    self:_line("changed", event.host, event.title .. (event.seconds >= 1
+      and ("  (%.1f s)"):format(event.seconds) or ""), event)
+    if self.diff and event.diff then
+      self:_diff(event.diff)
+    end
+  elseif status == "failed" then
+    self:_line("failed", event.host, ("%s: %s"):format(event.title or event.op,
+      event.error.message), event)
+  elseif status == "unknown" then
+    self:_line("unknown", event.host, ("%s: %s"):format(event.op, event.error.message), event)
+  end
+end
+
+function shown.host(self, event)
+  if event.status == "unreachable" then
+    self:_line("unreachable", event.host, event.error.message)
+  elseif event.status == "ended" then
+    self:_line("ended", event.host, "the preview of this host ends here")
+  elseif event.status == "failed" and not event.error.op then
+    self:_line("failed", event.host, event.error.message, event.error)
+  end
+end
+
+function shown.retry(self, event)
+  self:_line("retry", event.host, event.message)
+end
+
+--- Show an event.
+-- @param event table
+function Lines:event(event)
+  if shown[event.event] then
+    shown[event.event](self, event)
+  end
+end
+
+--- Show what a command prints, whole lines of it, with -vv.
+function Lines:output(host, kind, text)
+  if self.verbose < 2 then
+    return
+  end
+  local key = host .. kind
+  local whole = (self.partial[key] or "") .. text
+  self.partial[key] = whole:match("[^\n]*$")
+  for line in whole:gmatch("([^\n]*)\n") do
+    self.write(("%s %s\n"):format(paint("cyan", host .. " |"), term.clean(line)))
+  end
+end
+
+local function plural(n, word)
+  return ("%d %s%s"):format(n, word, n == 1 and "" or "s")
+end
+
+--- The last line: what was, or would be, done.
+-- @param summary table
+-- @return string
+function M.total(summary)
+  local steps, counts = summary.steps, summary.counts
+  local parts = { summary.dry_run and plural(steps.changed, "change") .. " to make"
+    or plural(steps.changed, "change") .. " made", steps.same .. " as asked" }
+  for _, word in ipairs { "failed", "unreachable", "ended" } do
+    if counts[word] > 0 then
+      parts[#parts + 1] = (word == "ended" and "%s previews ended early" or "%s %s")
+        :format(word == "ended" and counts[word] or plural(counts[word], "host"), word)
+    end
+  end
+  return ("%s, in %.1f s"):format(table.concat(parts, ", "), summary.seconds)
+end
+
+--- Show the failures, each once, and the total.
+-- @param summary table
+function Lines:finish(summary)
+  for _, failure in ipairs(summary.failures) do
+    self.write(("\n%s %s\n%s\n"):format(paint("red bold", failure.status:upper()),
+      paint("bold", table.concat(failure.hosts, " ")), term.clean(failure.text)))
+  end
+  if not self.quiet or #summary.failures > 0 then
+    self.write("\n" .. M.total(summary) .. "\n")
+  end
+end
+
+return M

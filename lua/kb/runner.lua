@@ -1,0 +1,372 @@
+--- Runs a playbook: plays in the order of their needs, hosts of a play side by side.
+
+local err = require "kb.err"
+local host_of = require "kb.host"
+local machine = require "kb.machine"
+local task = require "kb.core.task"
+local trail = require "kb.trail"
+local unknown = require "kb.unknown"
+
+local M = {}
+
+local Run = { __name = "kb.run" }
+Run.__index = Run
+
+-- Hosts that are not to be worked on any more have one of these as their outcome.
+-- ended: a preview that can look no further.
+local outcomes = { failed = true, unreachable = true, ended = true }
+
+local function outcome_of(e)
+  local kind = err.kind(e)
+  if kind == "unknown" then
+    return "ended"
+  end
+  return kind == "unreachable" and "unreachable" or kind == "cancelled" and "cancelled" or "failed"
+end
+
+-- "30%" of n, at least one; a number as it is.
+local function share(value, n)
+  local percent = tostring(value):match("^(%d+)%%$")
+  if percent then
+    return math.max(1, n * tonumber(percent) // 100)
+  end
+  return math.tointeger(value)
+    or err.raise("usage", ('"%s" is neither a number nor a percentage'):format(tostring(value)))
+end
+
+-- Split the hosts as `serial` says; the last of a list of sizes holds for the rest.
+local function batches(names, serial)
+  if not serial then
+    return { names }
+  end
+  local sizes = type(serial) == "table" and serial or { serial }
+  local list, from = {}, 1
+  while from <= #names do
+    local size = math.max(1, share(sizes[math.min(#list + 1, #sizes)], #names))
+    list[#list + 1] = table.move(names, from, math.min(from + size - 1, #names), 1, {})
+    from = from + size
+  end
+  return list
+end
+
+--- The machine of a host name, shared by all plays.
+function Run:machine(name)
+  if not self.machines[name] then
+    self.machines[name] = machine.new(self, name, self.inventory:connection(name))
+  end
+  return self.machines[name]
+end
+
+--- A host as a play sees it.
+function Run:host(play, name)
+  local vars = {}
+  for _, layer in ipairs { self.inventory:vars(name), play.vars, self.extra_vars or {} } do
+    for k, v in pairs(layer) do
+      vars[k] = v
+    end
+  end
+  local groups = {}
+  for _, group in ipairs(self.inventory:groups(name)) do
+    groups[group] = true
+  end
+  return host_of.new(self:machine(name), play, vars, groups)
+end
+
+function Run:_emit(kind, fields)
+  fields.event = kind
+  self.report:emit(fields)
+end
+
+-- Note how a host came out of a play.
+function Run:_settle(play, name, e)
+  local outcome = e and outcome_of(e) or "done"
+  if outcomes[outcome] then
+    self.lost[name] = { outcome = outcome, error = e, play = play.name }
+    self.counts[outcome] = self.counts[outcome] + 1
+  end
+  if outcome == "failed" or outcome == "unreachable" then
+    play.failed = (play.failed or 0) + 1
+  end
+  self:_emit("host", { host = name, play = play.name, status = outcome, error = e })
+end
+
+function Run:_too_many_failed(play)
+  return play.max_fail ~= nil and (play.failed or 0) > share(play.max_fail, #play.names)
+    or play.max_fail == 0 and (play.failed or 0) > 0
+end
+
+function Run:_host_body(play, name)
+  local ok, e = xpcall(function()
+    play.body(self:host(play, name))
+  end, err.keep_traceback)
+  if not ok then
+    e = err.wrap(e)
+    e.host = e.host or name
+  end
+  self:_settle(play, name, not ok and e or nil)
+  if self:_too_many_failed(play) then
+    play.stopped = true
+    for _, t in ipairs(play.tasks) do
+      t:cancel(("the play stops: %d of its hosts failed"):format(play.failed))
+    end
+  end
+end
+
+-- Work on some hosts side by side, no more than play.forks at once.
+function Run:_batch(play, names)
+  local slots, free = task.condition(), play.forks
+  play.tasks = {}
+  local function work(name)
+    while free == 0 do
+      local _ <close> = self:_idle()
+      slots:wait()
+    end
+    free = free - 1
+    self:_host_body(play, name)
+    free = free + 1
+    slots:notify_one()
+  end
+  for _, name in ipairs(names) do
+    play.tasks[#play.tasks + 1] = self:_spawn(work, name)
+  end
+  local _ <close> = self:_idle()
+  for _, t in ipairs(play.tasks) do
+    local ok, e = pcall(t.join, t)
+    if not ok and err.kind(e) ~= "cancelled" then
+      error(e, 0)
+    end
+  end
+end
+
+function Run:_spawn(fn, ...)
+  self.busy = self.busy + 1
+  return task.spawn(function(...)
+    local _ <close> = setmetatable({}, { __close = function()
+      self:_busy(-1)
+    end })
+    fn(...)
+  end, ...)
+end
+
+function Run:_remaining(names)
+  local left = {}
+  for _, name in ipairs(names) do
+    if not self.lost[name] then
+      left[#left + 1] = name
+    end
+  end
+  return left
+end
+
+function Run:_play(play)
+  local started = task.now()
+  self:_emit("play", { play = play.name, status = "started", hosts = #play.names })
+  for _, names in ipairs(batches(play.names, play.serial)) do
+    if play.stopped then
+      break
+    end
+    self:_batch(play, self:_remaining(names))
+  end
+  play.seconds = task.now() - started
+  self:_emit("play", { play = play.name, status = play.stopped and "stopped" or "done",
+    seconds = play.seconds })
+end
+
+-- Wait for the plays that this one needs; the first of them that came to nothing, if any.
+function Run:_await_needs(play)
+  for _, name in ipairs(play.needs) do
+    local needed = self.plays[name]
+    while needed and not needed.over do
+      local _ <close> = self:_idle()
+      self.progress:wait()
+    end
+    if needed and (needed.stopped or needed.skipped) then
+      return name
+    end
+  end
+end
+
+function Run:_when_due(play)
+  local missing = self:_await_needs(play)
+  if missing then
+    play.skipped = true
+    self:_emit("play", { play = play.name, status = "skipped",
+      reason = ("needs %q, which did not get done"):format(missing) })
+  else
+    self:_play(play)
+  end
+  play.over = true
+  self.progress:notify()
+end
+
+-- Tasks of plays and hosts are busy except while they wait for each other. When none is, those
+-- that wait for a value wait for what nobody is left to give: they are told.
+function Run:_busy(change)
+  self.busy = self.busy + change
+  if self.busy == 0 then
+    for waiter in pairs(self.value_waiters) do
+      waiter.stuck = true
+    end
+    self.values:notify()
+  end
+end
+
+-- `local _ <close> = run:_idle()`: this task waits for others until the scope closes.
+function Run:_idle()
+  self:_busy(-1)
+  return setmetatable({}, { __close = function()
+    self.busy = self.busy + 1
+  end })
+end
+
+local current -- the run in hand: there is one in a process
+
+--- Run plays.
+-- @param plays list of plays, as kb.play's load and tagged give them
+-- @param options table: inventory, report, open (function(settings) -> kb.remote), limit (pattern
+-- or nil), apply (boolean: false is a dry run), offline, verify, retries, extra_vars, trails
+-- (table: play name -> kb.trail)
+-- @return summary: counts (failed, unreachable, ended), lost (host -> outcome), seconds
+-- @raise kb.err of kind usage before anything is connected
+function M.run(plays, options)
+  local run = setmetatable({ machines = {}, lost = {}, plays = {}, busy = 0, value_waiters = {},
+    onces = {}, counts = { failed = 0, unreachable = 0, ended = 0 }, progress = task.condition(),
+    values = task.condition() }, Run)
+  for k, v in pairs(options) do
+    run[k] = v
+  end
+  run:_choose(plays)
+  current = run
+  local started = task.now()
+  local tasks = {}
+  local _ <close> = setmetatable({}, { __close = function()
+    run:_close()
+  end })
+  for i, play in ipairs(plays) do
+    tasks[i] = run:_spawn(run._when_due, run, play)
+  end
+  for _, t in ipairs(tasks) do
+    t:join()
+  end
+  return { counts = run.counts, lost = run.lost, seconds = task.now() - started }
+end
+
+-- Find each play's hosts, and refuse what cannot be meant, before anything is connected.
+function Run:_choose(plays)
+  local limit
+  if self.limit then
+    limit = {}
+    for _, name in ipairs(self:_match(self.limit, "--limit")) do
+      limit[name] = true
+    end
+  end
+  for _, play in ipairs(plays) do
+    play.names = {}
+    for _, name in ipairs(self:_match(play.hosts, ("play %q"):format(play.name), play)) do
+      if not limit or limit[name] then
+        play.names[#play.names + 1] = name
+      end
+    end
+    batches(play.names, play.serial)
+    play.trail = self.trails and self.trails[play.name] or trail.new()
+    self.plays[play.name] = play
+  end
+end
+
+function Run:_match(pattern, where, play)
+  local names, message = self.inventory:match(pattern)
+  if not names then
+    err.raise("usage", ("%s: %s"):format(where, message), play and
+      { file = play.file, line = play.line })
+  end
+  return names
+end
+
+function Run:_close()
+  local _ <close> = task.shield(5)
+  for _, m in pairs(self.machines) do
+    pcall(m.close, m)
+  end
+  current = nil
+end
+
+--- Do something on another host. See kb.on.
+-- @param host host
+-- @param name string
+-- @param fn function(other)
+-- @return what fn returns
+function M.on(host, name, fn)
+  if host.run.lost[name] then
+    err.raise("failed", ("%s has %s and cannot be asked"):format(name,
+      host.run.lost[name].outcome), { host = host.name })
+  end
+  return fn(host.run:host(host.play, name))
+end
+
+--- Do something once in a run. See kb.once.
+-- @param host host
+-- @param key string
+-- @param fn function()
+-- @return what fn returned
+function M.once(host, key, fn)
+  local run = host.run
+  local entry = run.onces[key]
+  if not entry then
+    entry = { changed = task.condition() }
+    run.onces[key] = entry
+    entry.results = table.pack(pcall(fn))
+    entry.changed:notify()
+  end
+  while not entry.results do
+    local _ <close> = run:_idle()
+    entry.changed:wait()
+  end
+  if not entry.results[1] then
+    error(entry.results[2], 0)
+  end
+  return table.unpack(entry.results, 2, entry.results.n)
+end
+
+local Value = { __name = "kb.value" }
+Value.__index = Value
+
+--- A value that others wait for. See kb.value.
+-- @param name string
+-- @return value
+function M.value(name)
+  return setmetatable({ name = name }, Value)
+end
+
+--- Give the value.
+-- @param given any
+function Value:set(given)
+  self.given = { given }
+  if current then
+    current.values:notify()
+  end
+end
+
+--- Wait for the value.
+-- @return what was set; in a dry run an unknown when nobody is left to set it
+-- @raise kb.err when nobody is left to set it
+function Value:get()
+  local run = current
+  local waiter = {}
+  while not self.given and not waiter.stuck do
+    run.value_waiters[waiter] = true
+    local _ <close> = run:_idle()
+    if not waiter.stuck then
+      run.values:wait()
+    end
+    run.value_waiters[waiter] = nil
+  end
+  if self.given then
+    return self.given[1]
+  end
+  if not run.apply then
+    return unknown.new("known after " .. self.name)
+  end
+  err.raise("failed", ("nobody is left to give %s"):format(self.name))
+end
+
+return M

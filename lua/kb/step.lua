@@ -1,0 +1,210 @@
+--- One operation on one host: decide, do or foretell, check, report.
+
+local err = require "kb.err"
+local task = require "kb.core.task"
+local unknown = require "kb.unknown"
+
+local Step = { __name = "kb.step" }
+Step.__index = Step
+
+local M = {}
+
+--- A step that is about to begin.
+-- @param host host
+-- @param op operation
+-- @param file string: where the playbook calls it
+-- @param line integer
+-- @return step
+function M.new(host, op, file, line)
+  local place = ("%s:%s"):format(file or "?", line or "?")
+  return setmetatable({ host = host, op = op, file = file, line = line,
+    id = ("%s|%s|%s|%d"):format(host.play.name, place, op.name, host:_count(place .. op.name)),
+    started = task.now() }, Step)
+end
+
+function Step:_event(status, fields)
+  local event = { event = "step", status = status, id = self.id, host = self.host.name,
+    play = self.host.play.name, op = self.op.name, file = self.file, line = self.line,
+    seconds = task.now() - self.started }
+  for k, v in pairs(fields or {}) do
+    event[k] = v
+  end
+  self.host.run.report:emit(event)
+end
+
+-- Say where and on what it went wrong, whatever it was.
+function Step:_blame(e)
+  e = err.wrap(e)
+  e.host = e.host or self.host.name
+  e.op = e.op or self.op.name
+  if self.file then
+    e.file, e.line = e.file or self.file, e.line or self.line
+  end
+  return e
+end
+
+function Step:_evidence(args)
+  local commands = self.op.evidence and self.op.evidence(args) or {}
+  local parts = {}
+  for _, command in ipairs(commands) do
+    local result = self.host:_execute({ run = command, timeout = 15 }, args.as)
+    local text = result and (result.out .. result.err):gsub("%s+$", "") or ""
+    if text ~= "" then
+      parts[#parts + 1] = ("$ %s\n%s"):format(command, text)
+    end
+  end
+  return table.concat(parts, "\n")
+end
+
+local function tail(text, lines)
+  local kept = {}
+  for line in (text:gsub("%s+$", "") .. "\n"):gmatch("(.-)\n") do
+    kept[#kept + 1] = line
+  end
+  local first = math.max(1, #kept - lines + 1)
+  return (first > 1 and ("… %d lines before\n"):format(first - 1) or "")
+    .. table.concat(kept, "\n", first)
+end
+
+local function printed(result)
+  local gap = result.err ~= "" and result.out ~= "" and "\n" or ""
+  return result.err .. gap .. result.out
+end
+
+function Step:_refused(action, result, args)
+  local status = result.signal and "killed by signal " .. result.signal
+    or "exit status " .. tostring(result.code)
+  err.raise("failed", action.fails or ("%s failed"):format(self.title), {
+    command = action.run or ("write " .. action.put.path), status = status,
+    output = tail(printed(result), 40),
+    evidence = self:_evidence(args) })
+end
+
+local function as_action(action)
+  return type(action) == "string" and { run = action } or action
+end
+
+local function accepted(action, result)
+  for _, code in ipairs(action.ok or { 0 }) do
+    if result.code == code then
+      return true
+    end
+  end
+  return false
+end
+
+function Step:_do(change, args)
+  local outcomes = {}
+  for i, action in ipairs(change.actions) do
+    action = as_action(action)
+    action.timeout = action.timeout or args.timeout
+    local result, message, code = self.host:_execute(action, args.as)
+    if not result then
+      err.raise(err.of_code(code), ("%s: %s"):format(change.title, message),
+        { command = action.run, evidence = code == "ETIMEDOUT" and self:_evidence(args) or nil })
+    end
+    if not accepted(action, result) then
+      self:_refused(action, result, args)
+    end
+    outcomes[i] = result
+  end
+  return outcomes
+end
+
+local function differences(stated, found, path, list)
+  if type(stated) ~= "table" or type(found) ~= "table" then
+    if not unknown.is(stated) and stated ~= found then
+      list[#list + 1] = ("%s: stated %s, found %s"):format(path, tostring(stated), tostring(found))
+    end
+    return list
+  end
+  for k, v in pairs(stated) do
+    differences(v, found[k], ("%s.%s"):format(path, k), list)
+  end
+  return list
+end
+
+-- Ask again what the change has stated, and raise when it did not come true.
+function Step:_verify(change, args)
+  local list = {}
+  for _, entry in ipairs(change.effect) do
+    if type(entry) == "table" and not unknown.is(entry[#entry]) then
+      local found = self.host:_ask_again(args.as, table.unpack(entry, 1, #entry - 1))
+      local name = table.concat(table.move(entry, 1, #entry - 1, 1, {}), " ")
+      differences(entry[#entry], found, name, list)
+    end
+  end
+  if #list > 0 then
+    err.raise("verify", ("%s: the effect did not come true"):format(change.title),
+      { evidence = table.concat(list, "\n") })
+  end
+end
+
+function Step:_result(change, outcomes)
+  local result = { changed = true, title = change.title }
+  local values = outcomes and change.result and change.result(outcomes) or change.preview
+  for k, v in pairs(values or {}) do
+    result[k] = v
+  end
+  if not outcomes and not change.preview then
+    for _, field in ipairs(self.op.returns or {}) do
+      result[field] = unknown.new(("known after: %s on %s"):format(change.title, self.host.name))
+    end
+  end
+  return unknown.guard(result)
+end
+
+function Step:_plan(given)
+  local op, host = self.op, self.host
+  local args = op:check(given)
+  if op.prepare then
+    args = op.prepare(host, args) or args
+  end
+  if op.facts then
+    host:facts(op.facts(args), args.as)
+  end
+  local change, reason = op:decide(args, function(name, ...)
+    return host:_fact(args.as, name, ...)
+  end)
+  return args, change, reason
+end
+
+function Step:_attempt(given)
+  local run = self.host.run
+  local args, change, reason = self:_plan(given)
+  if not change then
+    self:_event("same", { reason = reason })
+    return { changed = false, reason = reason }
+  end
+  self.title = change.title
+  local outcomes
+  if run.apply then
+    self:_event("running", { title = change.title })
+    outcomes = self:_do(change, args)
+    self.host:_commit(args.as, change.effect)
+    if run.verify then
+      self:_verify(change, args)
+    end
+  else
+    self.host:_assume(args.as, change.effect, change.title)
+  end
+  self:_event("changed", { title = change.title, diff = change.diff, reason = change.reason })
+  return self:_result(change, outcomes)
+end
+
+--- Do the step.
+-- @param given table: arguments as the playbook gave them
+-- @return result
+-- @raise kb.err
+function Step:run(given)
+  local ok, result = xpcall(self._attempt, err.keep_traceback, self, given)
+  if ok then
+    return result
+  end
+  local e = self:_blame(result)
+  self:_event(e.kind == "unknown" and "unknown" or e.kind == "cancelled" and "cancelled"
+    or "failed", { title = self.title, error = e })
+  error(e, 0)
+end
+
+return M

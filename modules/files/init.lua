@@ -1,0 +1,183 @@
+--- Files, directories and links.
+-- Every write goes to a temporary name in the same directory, gets its owner and mode, is synced,
+-- checked by hash and renamed: a file is there whole or not at all.
+
+local kb = require "kb"
+local edit = require "modules.files.edit"
+local plan = require "modules.files.plan"
+
+local M = {}
+
+local attributes = plan.attributes
+
+--- A directory.
+-- Directories above it are made too, as `mkdir -p` does. Refuses to replace anything else.
+-- @param path path: where it is
+-- @param owner string: the user it belongs to
+-- @param group string: the group it belongs to
+-- @param mode mode: its permission bits
+M.directory = kb.op {
+  name = "files.directory",
+  args = { { "path", "path", "where it is", at = 1, required = true }, table.unpack(attributes) },
+  facts = function(args)
+    return { { "file.stat", args.path }, { "user.self" } }
+  end,
+  plan = plan.directory,
+}
+
+--- A regular file with the given content, or of any content when none is given.
+-- Replaces a link; refuses to replace a directory.
+-- @param path path: where it is
+-- @param content content: what is in it; absent: what there is, or nothing
+-- @param owner string: the user it belongs to
+-- @param group string: the group it belongs to
+-- @param mode mode: its permission bits (0644 for a new one)
+-- @param validate string: a command that must accept the new file, named by %s, before it is used
+-- @param backup boolean: keep the old one beside it, with the time in its name
+-- @param sensitive boolean: do not show the difference
+M.file = kb.op {
+  name = "files.file",
+  args = { { "path", "path", "where it is", at = 1, required = true },
+    { "content", "content", "what is in it", unknown = true },
+    table.unpack(plan.written) },
+  facts = plan.write_facts,
+  plan = function(args, fact)
+    if args.content == nil then
+      return plan.exists(args, fact)
+    end
+    return plan.write(args, fact, { content = args.content })
+  end,
+}
+
+--- A copy of a file of the operator's machine.
+-- The file is found in files/ beside the playbook, or beside it, unless its path is absolute. Large
+-- files are streamed, and sent only when their hash differs.
+-- @param path path: where it is to be on the host
+-- @param from string: the file on the operator's machine
+-- @param owner string: the user it belongs to
+-- @param group string: the group it belongs to
+-- @param mode mode: its permission bits (0644 for a new one)
+-- @param validate string: a command that must accept the new file, named by %s, before it is used
+-- @param backup boolean: keep the old one beside it, with the time in its name
+-- @param sensitive boolean: do not show the difference
+M.copy = kb.op {
+  name = "files.copy",
+  args = { { "path", "path", "where it is to be", at = 1, required = true },
+    { "from", "string", "the file on the operator's machine", required = true },
+    table.unpack(plan.written) },
+  facts = plan.write_facts,
+  prepare = function(host, args)
+    args.from = kb.find_file(host, args.from, "files")
+    return args
+  end,
+  plan = function(args, fact)
+    return plan.write(args, fact, { file = args.from })
+  end,
+}
+
+--- A file made from a Jinja2 template.
+-- The template is found in templates/ beside the playbook, or beside it. It sees the host's
+-- variables, and `vars` over them; a name that is not defined is an error.
+-- @param path path: where it is to be on the host
+-- @param from string: the template on the operator's machine
+-- @param vars map: variables over those of the host
+-- @param owner string: the user it belongs to
+-- @param group string: the group it belongs to
+-- @param mode mode: its permission bits (0644 for a new one)
+-- @param validate string: a command that must accept the new file, named by %s, before it is used
+-- @param backup boolean: keep the old one beside it, with the time in its name
+-- @param sensitive boolean: do not show the difference
+M.template = kb.op {
+  name = "files.template",
+  args = { { "path", "path", "where it is to be", at = 1, required = true },
+    { "from", "string", "the template on the operator's machine", required = true },
+    { "vars", "map", "variables over those of the host" },
+    table.unpack(plan.written) },
+  facts = plan.write_facts,
+  prepare = function(host, args)
+    args.content = kb.render(host, args.from, args.vars)
+    return args
+  end,
+  plan = function(args, fact)
+    return plan.write(args, fact, { content = args.content })
+  end,
+}
+
+--- A symbolic link that points where it should.
+-- Replaces a link; refuses to replace a file or directory unless `force`.
+-- @param path path: where the link lives
+-- @param to string: what it points at, written as given (it need not exist)
+-- @param force boolean: replace a file, too
+M.link = kb.op {
+  name = "files.link",
+  args = { { "path", "path", "where the link lives", at = 1, required = true },
+    { "to", "string", "what it points at", required = true },
+    { "force", "boolean", "replace a file, too" } },
+  facts = function(args)
+    return { { "file.stat", args.path }, { "user.self" } }
+  end,
+  plan = plan.link,
+}
+
+--- Nothing at a path.
+-- @param path path: what is removed
+-- @param recurse boolean: remove a directory with all that is in it; without it only an empty one
+M.absent = kb.op {
+  name = "files.absent",
+  args = { { "path", "path", "what is removed", at = 1, required = true },
+    { "recurse", "boolean", "a directory with all that is in it" } },
+  facts = function(args)
+    return { { "file.stat", args.path } }
+  end,
+  plan = plan.absent,
+}
+
+--- A line in a text file.
+-- With `match`, the last line that matches is replaced, or the line is added when none does;
+-- without it the line itself is looked for.
+-- @param path path: the file
+-- @param line string: the line as it should be; with state absent, lines equal to it are removed
+-- @param match string: a Lua pattern that finds the line to replace or remove
+-- @param after string: a Lua pattern: a new line is put after the last line that matches
+-- @param state string: present or absent
+-- @param create boolean: make the file when it is not there
+-- @param validate string: a command that must accept the new file, named by %s
+-- @param backup boolean: keep the old file beside it
+M.line = kb.op {
+  name = "files.line",
+  args = { { "path", "path", "the file", at = 1, required = true },
+    { "line", "string", "the line as it should be" },
+    { "match", "string", "a Lua pattern that finds the line to replace or remove" },
+    { "after", "string", "a Lua pattern: where a new line is put" },
+    { "state", { "present", "absent" }, "whether the line is there", default = "present" },
+    { "create", "boolean", "make the file when it is not there" },
+    table.unpack(plan.written) },
+  facts = plan.edit_facts,
+  plan = function(args, fact)
+    return plan.edit(args, fact, edit.line)
+  end,
+}
+
+--- A block of lines in a text file, between two marking lines.
+-- @param path path: the file
+-- @param name string: what tells this block from others in the file
+-- @param block string: the lines; empty: the block is removed
+-- @param comment string: what a comment begins with
+-- @param create boolean: make the file when it is not there
+-- @param validate string: a command that must accept the new file, named by %s
+-- @param backup boolean: keep the old file beside it
+M.block = kb.op {
+  name = "files.block",
+  args = { { "path", "path", "the file", at = 1, required = true },
+    { "name", "string", "what tells this block from others in the file", required = true },
+    { "block", "string", "the lines; empty: the block is removed", required = true },
+    { "comment", "string", "what a comment begins with", default = "#" },
+    { "create", "boolean", "make the file when it is not there" },
+    table.unpack(plan.written) },
+  facts = plan.edit_facts,
+  plan = function(args, fact)
+    return plan.edit(args, fact, edit.block)
+  end,
+}
+
+return M

@@ -1,0 +1,235 @@
+local test = ...
+local check = require "lib.check"
+local stub = require "lib.stub"
+local sys = require "kb.core.sys"
+
+local function with_dir(fn)
+  local dir = check.ok(sys.mkdtemp("/tmp/kbrun-test-"))
+  local ok, e = pcall(fn, dir)
+  stub.shell("rm -rf " .. dir)
+  if not ok then
+    error(e, 0)
+  end
+end
+
+local three_steps = [[
+local kb = require "kb"
+local files = kb.use("files")
+kb.play { "files", hosts = "all", serial = 1, function(host)
+  local root = host.vars.root
+  files.directory(host, { root .. "/a/b", mode = "0750" })
+  files.line(host, { root .. "/a/b/f", line = "one", create = true })
+  files.line(host, { root .. "/a/b/f", line = "two" })
+  files.link(host, { root .. "/l", to = "a/b/f" })
+end }
+]]
+
+test("a dry run knows in later steps what earlier ones would have done", function()
+  with_dir(function(dir)
+    local events, summary = stub.run(three_steps, { vars = { root = dir }, apply = false })
+    check.equal(stub.steps(events), {
+      "changed create directory " .. dir .. "/a/b", "changed create " .. dir .. "/a/b/f",
+      "changed change " .. dir .. "/a/b/f", "changed link " .. dir .. "/l -> a/b/f" })
+    check.equal(summary.counts, { failed = 0, unreachable = 0, ended = 0 })
+    check.equal(sys.list(dir), {})
+    for _, e in ipairs(events) do
+      if e.title == "change " .. dir .. "/a/b/f" then
+        check.equal(e.diff, "@@ -1,1 +1,2 @@\n one\n+two")
+      end
+    end
+  end)
+end)
+
+test("the run does what the dry run said, and the next run nothing", function()
+  with_dir(function(dir)
+    local said = stub.run(three_steps, { vars = { root = dir }, apply = false, dir = dir })
+    local done = stub.run(three_steps, { vars = { root = dir }, verify = true, dir = dir })
+    check.equal(stub.steps(done), stub.steps(said))
+    check.equal(sys.read_file(dir .. "/a/b/f"), "one\ntwo\n")
+    check.equal(sys.stat(dir .. "/a/b").mode, tonumber("750", 8))
+    local again, _, remotes = stub.run(three_steps, { vars = { root = dir }, dir = dir })
+    for _, e in ipairs(again) do
+      check.ok(e.event ~= "step" or e.status == "same", e.title)
+    end
+    check.equal(remotes.h1.log, {})
+  end)
+end)
+
+test("steps have the same id in the dry run and in the run", function()
+  with_dir(function(dir)
+    local function ids(apply)
+      local list = {}
+      local events = stub.run(three_steps, { vars = { root = dir }, apply = apply, dir = dir })
+      for _, e in ipairs(events) do
+        if e.event == "step" and e.status ~= "running" then
+          list[#list + 1] = e.id
+        end
+      end
+      return list
+    end
+    check.equal(ids(false), ids(true))
+  end)
+end)
+
+test("the host that comes second asks everything ahead of need, in one round trip", function()
+  with_dir(function(dir)
+    stub.run(three_steps, { vars = { root = dir } })
+    local _, _, remotes = stub.run(three_steps, { hosts = { "h1", "h2" }, vars = { root = dir } })
+    check.equal(remotes.h1.trips, 3)
+    check.equal(remotes.h2.trips, 1)
+  end)
+end)
+
+test("a failing command names file, line, host, command, status and output", function()
+  local events = stub.run([[
+local kb = require "kb"
+local breaks = kb.op { name = "t.breaks", args = {}, plan = function()
+  return { title = "break", actions = { "echo oops >&2; exit 3" } }
+end, evidence = function() return { "echo the evidence" } end }
+kb.play { "p", hosts = "all", function(host)
+  breaks(host, {})
+end }
+]], {})
+  local e
+  for _, event in ipairs(events) do
+    e = event.event == "host" and event.error or e
+  end
+  local text = tostring(e)
+  for _, words in ipairs { "playbook.lua:6:", "h1: break failed", "echo oops", "exit status 3",
+    "oops", "the evidence" } do
+    check.contains(text, words)
+  end
+end)
+
+test("an effect that does not come true fails with --verify", function()
+  with_dir(function(dir)
+    local events, summary = stub.run([[
+local kb = require "kb"
+require "modules.files.facts"
+local lies = kb.op { name = "t.lies", args = {}, plan = function()
+  return { title = "lie", actions = { "true" },
+    effect = { { "file.stat", "]] .. dir .. [[/x", { kind = "file" } } } }
+end }
+kb.play { "p", hosts = "all", function(host)
+  lies(host, {})
+end }
+]], { verify = true })
+    check.equal(summary.counts.failed, 1)
+    check.contains(tostring(events[#events - 1].error), "stated file, found absent")
+  end)
+end)
+
+test("looking inside what is not known ends that host's preview, and says so", function()
+  local events, summary = stub.run([[
+local kb = require "kb"
+local gives = kb.op { name = "t.gives", args = {}, returns = { "out" }, plan = function()
+  return { title = "make a token", actions = { "echo token" },
+    result = function(outcomes) return { out = outcomes[1].out } end }
+end }
+local takes = kb.op { name = "t.takes", args = { { "token", "string", "", unknown = true } },
+  plan = function(args) return { title = "use " .. tostring(args.token) } end }
+kb.play { "p", hosts = "all", function(host)
+  local r = gives(host, {})
+  local token = kb.after(r, function(got) return got.out:match("%S+") end)
+  takes(host, { token = "t:" .. token })
+  if r.out == "x" then error("never") end
+end }
+]], { apply = false })
+  check.equal(summary.counts.ended, 1)
+  check.equal(stub.steps(events)[2], "changed use t:(known after: make a token on h1)")
+end)
+
+test("one host gives a value, the others wait; nobody left to give it is an error", function()
+  local text = [[
+local kb = require "kb"
+local token = kb.value "the token"
+kb.play { "p", hosts = "all", function(host)
+  if host.name == "h1" then
+    if host.vars.give then token:set("abc") end
+  else
+    assert(token:get() == "abc")
+  end
+end }
+]]
+  local _, summary = stub.run(text, { hosts = { "h3", "h2", "h1" }, vars = { give = true } })
+  check.equal(summary.counts.failed, 0)
+  local _, failed = stub.run(text, { hosts = { "h3", "h2", "h1" }, vars = { give = false } })
+  check.equal(failed.counts.failed, 2)
+  check.contains(failed.failures[1].text, "nobody is left to give the token")
+  check.equal(#failed.failures, 1, "equal failures are one entry")
+end)
+
+test("once is done by one host, and fails for all", function()
+  local _, summary = stub.run([[
+local kb = require "kb"
+local n = 0
+kb.play { "p", hosts = "all", function(host)
+  local v = kb.once(host, "count", function() n = n + 1 return n end)
+  assert(v == 1)
+end }
+]], { hosts = { "h1", "h2", "h3" } })
+  check.equal(summary.counts.failed, 0)
+end)
+
+test("plays run when what they need is done; a stopped play stops those that need it", function()
+  local events = stub.run([[
+local kb = require "kb"
+kb.play { "a", hosts = "all", max_fail = 0, function(host) host:fail("no") end }
+kb.play { "b", hosts = "all", needs = {}, function() end }
+kb.play { "c", hosts = "all", needs = { "a" }, function() error("never") end }
+]], { hosts = { "h1" } })
+  local status = {}
+  for _, e in ipairs(events) do
+    if e.event == "play" and e.status ~= "started" then
+      status[e.play] = e.status
+    end
+  end
+  check.equal(status, { a = "stopped", b = "done", c = "skipped" })
+end)
+
+test("serial takes hosts in batches; a failed host is out of later plays", function()
+  local events = stub.run([[
+local kb = require "kb"
+local at_once, most = 0, 0
+kb.play { "a", hosts = "all", serial = 2, function(host)
+  at_once = at_once + 1
+  most = math.max(most, at_once)
+  require("kb.core.task").sleep(0.01)
+  at_once = at_once - 1
+  if host.name == "h2" then host:fail("broken") end
+end }
+kb.play { "b", hosts = "all", function(host)
+  assert(most == 2)
+  assert(host.name ~= "h2")
+end }
+]], { hosts = { "h1", "h2", "h3", "h4", "h5" } })
+  local done = 0
+  for _, e in ipairs(events) do
+    done = done + ((e.event == "host" and e.play == "b" and e.status == "done") and 1 or 0)
+  end
+  check.equal(done, 4)
+end)
+
+local function refused(text, words, options)
+  options = options or {}
+  options.open = function()
+    error("nothing may be connected")
+  end
+  return check.raises(words, stub.run, text, options)
+end
+
+test("mistakes are found before anything is connected", function()
+  refused('local kb = require "kb" kb.play { "p", hosts = "nosuch", function() end }',
+    "no host or group is called 'nosuch'")
+  refused('local kb = require "kb" kb.play { "p", host = "all", function() end }',
+    'no argument \'host\'; did you mean "hosts"?')
+  refused('local kb = require "kb" kb.use("fiels")', 'did you mean "files"?')
+  refused('local kb = require "kb" kb.use("files").tempalte()', 'did you mean "template"?')
+  refused('kb.play {}', "'kb' is not defined")
+  refused('x = 1', "would be a global variable")
+  refused('local kb = require "kb" kb.play { "a", hosts = "all", needs = { "b" }, function() end } '
+    .. 'kb.play { "b", hosts = "all", needs = { "a" }, function() end }', "plays need each other")
+  refused('local kb = require "kb" kb.play { "a", hosts = "all", serial = "x", function() end }',
+    "neither a number nor a percentage")
+  refused('return 1', "declares no play")
+end)
