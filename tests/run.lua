@@ -72,8 +72,16 @@ local function run_file(path, counts)
 end
 
 local counts = { passed = 0, failed = 0 }
+local lines = sys.getenv("KBRUN_COVERAGE") -- a file
+local coverage = lines and require "lib.coverage"
+if coverage then
+  coverage.start()
+end
 for _, path in ipairs({ ... }) do
   run_file(path, counts)
+end
+if coverage then
+  coverage.save(lines)
 end
 print(("%d passed, %d failed"):format(counts.passed, counts.failed))
 return counts.failed == 0 and counts.passed > 0 and 0 or 1

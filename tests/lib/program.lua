@@ -8,6 +8,8 @@ local M = {}
 --- The kbrun that runs this test.
 M.kbrun = sys.realpath("/proc/self/exe")
 
+local covered = sys.self().cwd .. "/tests/covered.lua"
+
 local function all_of(stream)
   local parts = {}
   for chunk in function() return (stream:read()) end do
@@ -18,12 +20,16 @@ local function all_of(stream)
 end
 
 --- Run a program and collect what it says.
--- @param argv list of strings: the program and its arguments
+-- @param argv list of strings: the program and its arguments; kbrun counts the
+--   lines that run when this one does
 -- @param options table or nil: input (string), env (table of what to add to or
 --   change in our environment), cwd
 -- @return table: status (or signal), out, err
 function M.run(argv, options)
   options = options or {}
+  if argv[1] == M.kbrun and sys.getenv("KBRUN_COVERAGE") then
+    argv = table.move(argv, 2, #argv, 4, { M.kbrun, "lua", covered })
+  end
   if options.env then
     local with = { "env" }
     for name, value in pairs(options.env) do
