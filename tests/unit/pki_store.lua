@@ -3,17 +3,10 @@ local check = require "lib.check"
 local core = require "kb.core.pki"
 local pki = require "kb.pki"
 local program = require "lib.program"
+local scratch = require "lib.scratch"
 local sys = require "kb.core.sys"
 
 local DAY = 86400
-
--- A directory of the test's own, gone when it closes.
-local function temporary()
-  local dir = check.ok(sys.mkdtemp("/tmp/kbrun-pki-"))
-  return setmetatable({ path = dir }, { __close = function()
-    program.run { "rm", "-rf", dir }
-  end })
-end
 
 -- A store whose clock stands where the test puts it.
 local function store_in(dir, clock, options)
@@ -55,7 +48,7 @@ local function snapshot(dir)
 end
 
 test("a second run rewrites nothing", function()
-  local dir <close> = temporary()
+  local dir <close> = scratch()
   local clock = { now = os.time() }
   local outcomes
   local function run()
@@ -75,7 +68,7 @@ test("a second run rewrites nothing", function()
 end)
 
 test("files are the owner's alone, and so is the directory", function()
-  local dir <close> = temporary()
+  local dir <close> = scratch()
   local store = store_in(dir, { now = os.time() })
   authority(store)
   check.ok(store:leaf(leaf_spec { name = "masters/m0/apiserver" }))
@@ -87,7 +80,7 @@ test("files are the owner's alone, and so is the directory", function()
 end)
 
 test("a certificate is reissued when the request changed, and says why", function()
-  local dir <close> = temporary()
+  local dir <close> = scratch()
   local clock = { now = os.time() }
   local store = store_in(dir, clock)
   authority(store)
@@ -117,7 +110,7 @@ test("a certificate is reissued when the request changed, and says why", functio
 end)
 
 test("a certificate is reissued when it ends soon, and keeps its key if told to", function()
-  local dir <close> = temporary()
+  local dir <close> = scratch()
   local clock = { now = os.time() }
   local store = store_in(dir, clock)
   authority(store)
@@ -136,7 +129,7 @@ test("a certificate is reissued when it ends soon, and keeps its key if told to"
 end)
 
 test("a certificate whose key is missing or another's is reissued", function()
-  local dir <close> = temporary()
+  local dir <close> = scratch()
   local clock = { now = os.time() }
   local store = store_in(dir, clock)
   authority(store)
@@ -152,7 +145,7 @@ test("a certificate whose key is missing or another's is reissued", function()
 end)
 
 test("a certificate follows its issuer, and never outlives it", function()
-  local dir <close> = temporary()
+  local dir <close> = scratch()
   local clock = { now = os.time() }
   local store = store_in(dir, clock)
   authority(store, { expiry = "100d" })
@@ -166,7 +159,7 @@ test("a certificate follows its issuer, and never outlives it", function()
 end)
 
 test("an authority is never replaced silently", function()
-  local dir <close> = temporary()
+  local dir <close> = scratch()
   local clock = { now = os.time() }
   authority(store_in(dir, clock))
   local before = snapshot(dir)
@@ -186,7 +179,7 @@ test("an authority is never replaced silently", function()
 end)
 
 test("an authority that is renewed keeps its key and all that it signed", function()
-  local dir <close> = temporary()
+  local dir <close> = scratch()
   local clock = { now = os.time() }
   local store = store_in(dir, clock)
   authority(store)
@@ -200,7 +193,7 @@ test("an authority that is renewed keeps its key and all that it signed", functi
 end)
 
 test("an authority's key without its certificate is from a cut run and is used", function()
-  local dir <close> = temporary()
+  local dir <close> = scratch()
   local clock = { now = os.time() }
   local item = authority(store_in(dir, clock))
   check.ok(sys.remove(item.certificate_path))
@@ -210,7 +203,7 @@ test("an authority's key without its certificate is from a cut run and is used",
 end)
 
 test("an authority may sign another, whose chain travels along", function()
-  local dir <close> = temporary()
+  local dir <close> = scratch()
   local store = store_in(dir, { now = os.time() })
   authority(store, { name = "root", subject = "root" })
   authority(store, { subject = "between", issuer = "root", path_length = 0 })
@@ -231,7 +224,7 @@ local function write_own_authority(dir, extra)
 end
 
 test("an authority is imported, its key decrypted, and kept when its source is gone", function()
-  local dir <close> = temporary()
+  local dir <close> = scratch()
   local clock = { now = os.time() + 60 }
   local from = write_own_authority(dir)
   local spec = { name = "ca", import = from }
@@ -245,7 +238,7 @@ test("an authority is imported, its key decrypted, and kept when its source is g
 end)
 
 test("an authority that cannot be one is not imported", function()
-  local dir <close> = temporary()
+  local dir <close> = scratch()
   local clock = { now = os.time() + 60 }
   local function refused(import, words)
     local item, message = store_in(dir, clock):ca { name = "ca", import = import }
@@ -271,7 +264,7 @@ test("an authority that cannot be one is not imported", function()
 end)
 
 test("an imported authority is not exchanged for another", function()
-  local dir <close> = temporary()
+  local dir <close> = scratch()
   local clock = { now = os.time() + 60 }
   check.ok(store_in(dir, clock):ca { name = "ca", import = write_own_authority(dir) })
   local item, message = store_in(dir, clock):ca { name = "ca", import = write_own_authority(dir) }
@@ -280,7 +273,7 @@ test("an imported authority is not exchanged for another", function()
 end)
 
 test("a preview issues in memory and writes nothing", function()
-  local dir <close> = temporary()
+  local dir <close> = scratch()
   local store = store_in(dir, { now = os.time() }, { write = false })
   check.equal(authority(store).outcome, "issued: new")
   check.equal(check.ok(store:leaf(leaf_spec())).outcome, "issued: new")
@@ -289,7 +282,7 @@ test("a preview issues in memory and writes nothing", function()
 end)
 
 test("kubeadm gets no key that it cannot read", function()
-  local dir <close> = temporary()
+  local dir <close> = scratch()
   local store = store_in(dir, { now = os.time() })
   for _, method in ipairs({ "ca", "leaf", "key_pair" }) do
     local spec = { name = "x", key = "ed25519", read_by = "kubeadm" }
@@ -302,7 +295,7 @@ test("kubeadm gets no key that it cannot read", function()
 end)
 
 test("a pair of keys keeps its key and mends its public half", function()
-  local dir <close> = temporary()
+  local dir <close> = scratch()
   local clock = { now = os.time() }
   local pair = check.ok(store_in(dir, clock):key_pair { name = "sa", key = "rsa-2048" })
   check.equal(openssl("pkey", "-in", pair.key_path, "-pubout"), sys.read_file(pair.public_path))
@@ -316,7 +309,7 @@ test("a pair of keys keeps its key and mends its public half", function()
 end)
 
 test("a request is signed for who made it, with the names that were declared", function()
-  local dir <close> = temporary()
+  local dir <close> = scratch()
   local clock = { now = os.time() }
   local store = store_in(dir, clock)
   authority(store)
@@ -341,7 +334,7 @@ test("a request is signed for who made it, with the names that were declared", f
 end)
 
 test("what cannot be is refused with its reason", function()
-  local dir <close> = temporary()
+  local dir <close> = scratch()
   local store = store_in(dir, { now = os.time() })
   authority(store)
   local function refused(more, words)
@@ -373,7 +366,7 @@ test("what cannot be is refused with its reason", function()
 end)
 
 test("two at once are refused, not mixed", function()
-  local dir <close> = temporary()
+  local dir <close> = scratch()
   local store = store_in(dir, { now = os.time() })
   authority(store)
   local lock = check.ok(sys.lock(store.dir .. "/.lock"))

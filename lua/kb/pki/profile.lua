@@ -40,8 +40,9 @@ local extended_usages = {
 local YEAR = 365 * 86400
 local BACKDATE = 300 -- five minutes, as cfssl and kubeadm do: clocks of hosts differ
 
---- The profiles that are there without being declared.
+--- The profiles that are there without being declared; `default` is cfssl's own.
 M.builtin = {
+  default = { usages = { "signing", "key encipherment", "server auth", "client auth" } },
   server = { usages = { "signing", "key encipherment", "server auth" } },
   client = { usages = { "signing", "key encipherment", "client auth" } },
   peer = { usages = { "signing", "key encipherment", "server auth", "client auth" } },
