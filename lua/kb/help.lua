@@ -35,8 +35,11 @@ function M.groups(list)
   return groups
 end
 
--- Two columns: names on the left, wrapped text on the right.
-local function columns(rows, width)
+--- Two columns: names on the left, wrapped text on the right.
+-- @param rows list of lists: name and text
+-- @param width integer: columns of the terminal
+-- @return string
+function M.columns(rows, width)
   local left = 0
   for _, row in ipairs(rows) do
     left = math.max(left, #row[1])
@@ -58,7 +61,7 @@ local function section(title, rows, width)
   if #rows == 0 then
     return ""
   end
-  return "\n" .. term.paint("bold", title .. ":", 1) .. "\n" .. columns(rows, width)
+  return "\n" .. term.paint("bold", title .. ":", 1) .. "\n" .. M.columns(rows, width)
 end
 
 --- The help of one command.

@@ -137,9 +137,11 @@ test("arguments that an operation declares are part of its manual", function()
       { "state", { "a", "b" }, "how" } } }
   check.equal(text.parameters(entry), {
     { name = "mode", text = 'mode: permission bits (default "0644")' },
-    { name = "path", text = "string: where (required; may be given without its name, at 1)" },
+    { name = "path", text = "string: where (required; its name may be left out)" },
     { name = "state", text = "one of a, b: how" },
   })
+  entry.kind = "operation"
+  check.equal(text.signature(entry), "files.x(host, { path, ... })")
 end)
 
 test("kbrun doc: everything, one thing, a command, and a misspelt name", function()

@@ -27,10 +27,8 @@ end
 
 local function entry_page(entry)
   local parts = { ("\n## %s\n\n"):format(entry.name) }
-  if entry.parameters then
+  if entry.kind ~= "value" then
     parts[#parts + 1] = ("`%s`\n\n"):format(text.signature(entry))
-  elseif entry.kind ~= "value" then
-    parts[#parts + 1] = ("*%s*\n\n"):format(entry.kind)
   end
   parts[#parts + 1] = entry.summary .. "\n" .. prose(entry.body)
   local params = {}

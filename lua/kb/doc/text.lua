@@ -1,4 +1,5 @@
 --- Manuals as text for the terminal.
+local help = require "kb.help"
 local term = require "kb.term"
 
 local M = {}
@@ -15,11 +16,38 @@ local function heading(text)
   return "\n" .. term.paint("bold", text, 1) .. "\n"
 end
 
+-- What must be given, and dots for what may be.
+local function operation_call(entry)
+  local words, more = {}, false
+  for _, argument in ipairs(entry.args) do
+    if argument.required then
+      local name = argument[1]
+      table.insert(words, argument.at and argument.at or #words + 1,
+        argument.at and name or name .. " = " .. name)
+    else
+      more = true
+    end
+  end
+  if more then
+    words[#words + 1] = "..."
+  end
+  return ("%s(host, { %s })"):format(entry.name, table.concat(words, ", "))
+end
+
 --- How a call of the entry is written.
 -- @param entry table: see kb.doc.lua
--- @return string: "kb.data.map(entries)", "files.link", ...
+-- @return string: "kb.data.map(entries)", "files.link(host, { path, to = to, ... })",
+--   'host:fact("file.stat", path)'
 function M.signature(entry)
-  if entry.parameters then
+  if entry.kind == "operation" and entry.args then
+    return operation_call(entry)
+  elseif entry.kind == "fact" then
+    local words = { ("%q"):format(entry.name) }
+    for _, param in ipairs(entry.params) do
+      words[#words + 1] = param.name
+    end
+    return ("host:fact(%s)"):format(table.concat(words, ", "))
+  elseif entry.parameters then
     return entry.name .. "(" .. entry.parameters .. ")"
   end
   return entry.name
@@ -40,7 +68,8 @@ local function notes_of(declared)
     notes[#notes + 1] = "required"
   end
   if declared.at then
-    notes[#notes + 1] = ("may be given without its name, at %d"):format(declared.at)
+    notes[#notes + 1] = declared.at == 1 and "its name may be left out" or "by place "
+      .. declared.at
   end
   if declared.default ~= nil then
     notes[#notes + 1] = "default " .. value_text(declared.default)
@@ -73,7 +102,7 @@ local function section(title, texts, width)
   end
   local parts = { heading(title) }
   for _, text in ipairs(texts) do
-    parts[#parts + 1] = indented(text, width, 4)
+    parts[#parts + 1] = indented(text, width, 2)
   end
   return table.concat(parts)
 end
@@ -91,10 +120,11 @@ function M.entry(entry, width)
   local parameters = M.parameters(entry)
   if #parameters > 0 then
     parts[#parts + 1] = heading("Arguments")
+    local rows = {}
     for _, param in ipairs(parameters) do
-      parts[#parts + 1] = "    " .. term.paint("cyan", param.name, 1) .. "\n"
-      parts[#parts + 1] = indented(param.text, width, 8)
+      rows[#rows + 1] = { param.name, param.text }
     end
+    parts[#parts + 1] = help.columns(rows, width)
   end
   parts[#parts + 1] = section("Returns", entry.returns, width)
   parts[#parts + 1] = section("Raises", entry.raises, width)
