@@ -68,7 +68,7 @@ end)
 
 each("nothing in a command hurts the shell", function(sh)
   for _, text in ipairs {
-    "exit 7", "cd /nowhere", "exec true", "set -e; false", "echo 'unbalanced", ")", "}; }", 
+    "exit 7", "cd /nowhere", "exec true", "set -e; false", "echo 'unbalanced", ")", "}; }",
     "return 5",
     "cat <<END\nno end", "echo \\", "trap 'exit 9' EXIT", "exec >&- 2>&-", "#", "",
     "exec 3>&- 6>&-",
