@@ -2,7 +2,8 @@
 --
 -- A declaration is a list of entries `{ name, type, "what it means", ... }` with the fields
 -- at = 1 (may be given as the first positional value), required = true, default = value,
--- unknown = true (may be something that a dry run does not know yet).
+-- unknown = true (may be something that a dry run does not know yet), file = "files" or "templates"
+-- (names a file of the operator's machine, which the static check looks for).
 -- Types: string, integer, number, boolean, function, table, any, path (absolute), mode (permission
 -- bits: "0644" or 420), duration (seconds, or "90s", "5m", "2h"), content (string or secret), list
 -- (of strings; a single string is a list of one), map, or a list of the allowed words.

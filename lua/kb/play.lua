@@ -74,14 +74,15 @@ local function environment()
     end })
 end
 
-local function load_into(playbook, path)
+-- place: where it is included, or nil
+local function load_into(playbook, path, place)
   local real = sys.realpath(path)
   if not real then
-    err.raise("usage", ("there is no playbook %s"):format(path))
+    err.raise("usage", ("there is no playbook %s"):format(path), place)
   end
   for _, outer in ipairs(loading) do
     if outer.path == real then
-      err.raise("usage", ("%s includes itself"):format(path))
+      err.raise("usage", ("%s includes itself"):format(path), place)
     end
   end
   local chunk, message = loadfile(path, "t", environment())
@@ -102,7 +103,9 @@ end
 -- @param path string: relative to the playbook that includes it
 function M.include(path)
   local outer = current("kb.include")
-  load_into(getmetatable(outer).__index, path:find("^/") and path or outer.dir .. "/" .. path)
+  local file, line = err.position()
+  load_into(getmetatable(outer).__index, path:find("^/") and path or outer.dir .. "/" .. path,
+    { file = file, line = line })
 end
 
 local function check_needs(playbook)

@@ -63,7 +63,7 @@ M.file = kb.op {
 M.copy = kb.op {
   name = "files.copy",
   args = { { "path", "path", "where it is to be", at = 1, required = true },
-    { "from", "string", "the file on the operator's machine", required = true },
+    { "from", "string", "the file on the operator's machine", required = true, file = "files" },
     table.unpack(plan.written) },
   facts = plan.write_facts,
   prepare = function(host, args)
@@ -90,7 +90,8 @@ M.copy = kb.op {
 M.template = kb.op {
   name = "files.template",
   args = { { "path", "path", "where it is to be", at = 1, required = true },
-    { "from", "string", "the template on the operator's machine", required = true },
+    { "from", "string", "the template on the operator's machine", required = true,
+      file = "templates" },
     { "vars", "map", "variables over those of the host" },
     table.unpack(plan.written) },
   facts = plan.write_facts,
