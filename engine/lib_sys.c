@@ -375,9 +375,9 @@ static int sys_ask_secret(lua_State *L) {
   tcgetattr(fd, &shown);
   hidden = shown;
   hidden.c_lflag &= ~(tcflag_t)ECHO;
+  tcsetattr(fd, TCSAFLUSH, &hidden); /* first: an answer may come at once */
   fputs(prompt, tty);
   fflush(tty);
-  tcsetattr(fd, TCSAFLUSH, &hidden);
   char line[1024];
   const char *got = fgets(line, sizeof line, tty);
   tcsetattr(fd, TCSAFLUSH, &shown);
