@@ -6,7 +6,7 @@
 
 static const char *const code_names[] = {"EAGAIN",  "ETIMEDOUT", "ECANCELLED",
                                          "ECLOSED", "ENOMEM",    "EINVAL",
-                                         "EPROTO",  "ESYSTEM"};
+                                         "EPROTO",  "ESYSTEM",   "EREFUSED"};
 
 void bind_class(lua_State *L, const char *name, const luaL_Reg *methods,
                 const luaL_Reg *meta) {

@@ -16,7 +16,8 @@ enum kb_error {
   KB_ENOMEM = -5,     /* no memory */
   KB_EINVAL = -6,     /* the data is not of the form it must have */
   KB_EPROTO = -7,     /* the other side broke the protocol */
-  KB_ESYSTEM = -8     /* the kernel refused: errno tells */
+  KB_ESYSTEM = -8,    /* the kernel refused: errno tells */
+  KB_EREFUSED = -9    /* the other side said no, and all else goes on */
 };
 
 /* Nanoseconds of the monotonic clock; KB_NEVER is later than any of them. */

@@ -10,6 +10,7 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -75,10 +76,26 @@ static int open_end(struct ends *e, int i, const char *mode) {
   return 0;
 }
 
-static int open_ends(lua_State *L, struct ends *e) {
+/* One socket as the child's stdin and stdout; ours is in the place of stdin. */
+static int open_socket(struct ends *e) {
+  int pair[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+    return KB_ESYSTEM;
+  e->ours[0] = pair[0];
+  e->theirs[0] = pair[1];
+  e->theirs[1] = fcntl(pair[1], F_DUPFD_CLOEXEC, 3);
+  return e->theirs[1] < 0 ? KB_ESYSTEM : 0;
+}
+
+static int open_ends(lua_State *L, struct ends *e, bool socket) {
   static const char *const names[] = {"stdin", "stdout", "stderr"};
   memset(e, -1, sizeof *e);
-  for (int i = 0; i < 3; i++) {
+  if (socket && open_socket(e) < 0) {
+    close_all(e->theirs);
+    close_all(e->ours);
+    return KB_ESYSTEM;
+  }
+  for (int i = socket ? 2 : 0; i < 3; i++) {
     const char *mode = bind_field_string(L, 1, names[i], "pipe");
     if (open_end(e, i, mode) < 0) {
       close_all(e->theirs);
@@ -127,9 +144,10 @@ static void push_end(lua_State *L, struct ends *e, int i, const char *name) {
 /*** Start a program.
 ** @param options table: argv (list; argv[1] is looked up in PATH), env (list of
 ** NAME=value; ours if absent), cwd, session (boolean: a session of its own),
-** stdin, stdout, stderr ("pipe", the default, "null" or "inherit")
+** stdin, stdout, stderr ("pipe", the default, "null" or "inherit"), socket
+** (boolean: one socket as both stdin and stdout)
 ** @return process, and a table with the streams stdin, stdout, stderr that are
-** pipes; or nil, message, code */
+** pipes, and socket; or nil, message, code */
 static int proc_spawn(lua_State *L) {
   struct ends e;
   luaL_checktype(L, 1, LUA_TTABLE);
@@ -144,7 +162,8 @@ static int proc_spawn(lua_State *L) {
   char **env = environ;
   if (lua_getfield(L, 1, "env") == LUA_TTABLE)
     env = strings(L, lua_gettop(L), "env");
-  if (open_ends(L, &e) < 0)
+  bool socket = bind_field_boolean(L, 1, "socket", 0) != 0;
+  if (open_ends(L, &e, socket) < 0)
     return bind_fail(L, KB_ESYSTEM, "pipes for %s", argv[0]);
   int err = start(&p->child.pid, argv, env, cwd, session, &e);
   close_all(e.theirs);
@@ -157,7 +176,7 @@ static int proc_spawn(lua_State *L) {
   KB_MUST(loop_adopt(task_loop(L), &p->child) == 0);
   lua_pushvalue(L, 2);
   lua_createtable(L, 0, 3);
-  push_end(L, &e, 0, "stdin");
+  push_end(L, &e, 0, socket ? "socket" : "stdin");
   push_end(L, &e, 1, "stdout");
   push_end(L, &e, 2, "stderr");
   return 2;

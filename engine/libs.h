@@ -9,7 +9,10 @@
 int luaopen_kb_crypto(lua_State *L);
 int luaopen_kb_json(lua_State *L);
 int luaopen_kb_pki(lua_State *L);
+int luaopen_kb_key(lua_State *L);
+int luaopen_kb_net(lua_State *L);
 int luaopen_kb_proc(lua_State *L);
+int luaopen_kb_ssh(lua_State *L);
 int luaopen_kb_sys(lua_State *L);
 int luaopen_kb_yaml(lua_State *L);
 

@@ -11,7 +11,8 @@ local foreign = {
 
 local libc = {}
 for name in ([[arpa/inet ctype dirent elf errno fcntl fnmatch glob grp inttypes libgen limits
-  locale math net/if netdb netinet/in netinet/tcp poll pty pwd sched signal spawn stdarg stdatomic
+  locale math net/if netdb netinet/in netinet/tcp poll pthread pty pwd sched signal spawn stdalign
+  stdarg stdatomic
   stdbool stddef stdint stdio stdlib string strings sys/epoll sys/eventfd sys/file sys/ioctl
   sys/mman sys/pidfd sys/prctl sys/random sys/resource sys/sendfile sys/signalfd sys/socket sys/stat
   sys/statvfs sys/sysmacros sys/syscall sys/timerfd sys/types sys/uio sys/un sys/wait termios time
