@@ -3,16 +3,19 @@ local access = require "kb.template.access"
 local arguments = require "kb.template.arguments"
 local data = require "kb.data"
 local json = require "kb.template.json"
+local kb_json = require "kb.json"
 local operators = require "kb.template.operators"
 local signature = require "kb.template.signature"
 local text = require "kb.template.text"
 local values = require "kb.template.values"
+local yaml = require "kb.yaml"
 local yaml_text = require "kb.template.yaml_text"
 
 local M = {}
 
 local fail, given = values.fail, arguments.given
 local equal, truth = operators.equal, operators.truth
+local check_defined = json.check_defined
 
 local function define(names, parameters, call)
   signature.define(M, names, parameters, call)
@@ -58,16 +61,6 @@ local function merge(low, high, recursive, merge_lists)
     end
   end
   return merged
-end
-
-local function check_defined(value)
-  local kind = values.kind(value)
-  if kind == "undefined" then values.fail_undefined(value) end
-  if kind == "map" then
-    for _, item in data.pairs(value) do check_defined(item) end
-  elseif kind == "list" then
-    for _, item in ipairs(value) do check_defined(item) end
-  end
 end
 
 -- A list of maps counts as the maps in it.
@@ -188,25 +181,30 @@ define("rekey_on_member", "key duplicates?", function(value, key, duplicates)
   return rekeyed
 end)
 
+-- Of the separators that Python lets one choose, JSON without spaces is of use.
+local function is_compact(separators)
+  if given(separators) == nil then return false end
+  if separators[1] ~= "," or separators[2] ~= ":" then
+    fail("'separators' can only be (',', ':')")
+  end
+  return true
+end
+
 define("to_json", "indent? sort_keys? ensure_ascii? separators?",
   function(value, indent, sort, ascii, separators)
-    separators = given(separators)
     return json.encode(value, {
-      indent = given(indent), sort = sort, ascii = ascii == nil or truth(ascii),
-      comma = separators and separators[1], colon = separators and separators[2],
+      indent = given(indent), sort = sort, ascii = ascii, compact = is_compact(separators),
     })
   end)
 
 define("to_nice_json", "indent? sort_keys? ensure_ascii?", function(value, indent, sort, ascii)
   if sort == nil then sort = true end
-  return json.encode(value, {
-    indent = indent or 4, sort = sort, ascii = ascii == nil or truth(ascii), comma = ",",
-  })
+  return json.encode(value, { indent = indent or 4, sort = sort, ascii = ascii })
 end)
 
 define("from_json", "", function(value)
-  local result, problem = require("kb.core.json").decode(arguments.string(value))
-  if result == nil then fail("from_json: " .. problem) end
+  local result, problem = kb_json.decode(arguments.string(value), { name = "from_json" })
+  if result == nil then fail(problem) end
   return result
 end)
 
@@ -231,15 +229,11 @@ define("to_nice_yaml", "indent? width? sort_keys? allow_unicode?",
     return yaml_text.dump(value, yaml_options(indent or 4, false, width, sort))
   end)
 
-local function load_yaml(value)
-  local result, problem = require("kb.yaml").load(value)
-  if result == nil then fail("from_yaml: " .. tostring(problem)) end
-  return result
-end
-
 define("from_yaml", "", function(value)
   if type(value) ~= "string" then return value end
-  return load_yaml(value)
+  local result, problem = yaml.load(value, { name = "from_yaml", version = "1.1" })
+  if result == nil then fail(tostring(problem)) end
+  return result
 end)
 
 return M

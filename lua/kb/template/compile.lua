@@ -17,8 +17,9 @@ M.helpers = {
   "N", "O", "T", "TF", "FN", "PK", "UP", "A", "AM", "I", "SLICE", "CALL", "CALLM", "ALL",
   "SPREAD", "MERGE", "APPLY", "LIST", "TUPLE", "MAP", "ADD", "SUB", "MUL", "DIV", "FLOOR", "MOD",
   "POW", "NEG", "POS", "CAT", "EQ", "LT", "LE", "GT", "GE", "IN", "CHAIN", "UNDEF", "UNDEFINED",
-  "F", "TESTS", "ITEMS", "UNPACK", "CHARGE", "LOOP", "MACRO", "CONCAT", "SETATTR", "DERIVE",
-  "BLOCK", "REQUIRED", "SUPER", "SELF", "EXTENDS", "PARENT", "INCLUDE", "IMPORT", "MEMBER",
+  "NOTHING", "F", "TESTS", "ITEMS", "UNPACK", "CHARGE", "LOOP", "MACRO", "CONCAT", "SETATTR",
+  "DERIVE", "BLOCK", "REQUIRED", "SUPER", "SELF", "EXTENDS", "PARENT", "INCLUDE", "IMPORT",
+  "MEMBER",
 }
 
 function Compiler:refuse(at, message)

@@ -121,8 +121,7 @@ makers["choice"] = function(compiler, node)
   local test = M.condition(compiler, node.test)
   local yes, kind_yes = value(compiler, node.yes)
   if not node.no then
-    return ("UP(%s and PK(%s) or UNDEF(nil, %s))"):format(test, yes, quoted(
-      "the condition of this inline 'if' is false and it has no 'else'"))
+    return ("UP(%s and PK(%s) or NOTHING())"):format(test, yes)
   end
   local no, kind_no = value(compiler, node.no)
   local kind = kind_yes == kind_no and kind_yes or nil

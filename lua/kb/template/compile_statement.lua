@@ -127,7 +127,11 @@ makers["do"] = function(compiler, node)
 end
 
 makers["print"] = function(compiler, node)
-  M.body(compiler, { { kind = "output", at = node.at, value = node.value } })
+  local outputs = {}
+  for i, item in ipairs(node.values) do
+    outputs[i] = { kind = "output", at = node.at, value = item }
+  end
+  M.body(compiler, outputs)
 end
 
 makers["if"] = function(compiler, node)

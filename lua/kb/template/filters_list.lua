@@ -98,6 +98,7 @@ local function finder()
   local scalars, others = {}, {}
   return function(key, group)
     if type(key) ~= "table" then
+      key = operators.number_of(key) or key
       local found = scalars[key]
       if not found then scalars[key] = group end
       return found

@@ -2,8 +2,10 @@
 local access = require "kb.template.access"
 local arguments = require "kb.template.arguments"
 local data = require "kb.data"
+local methods = require "kb.template.methods"
 local operators = require "kb.template.operators"
 local signature = require "kb.template.signature"
+local sorting = require "kb.template.sorting"
 local text = require "kb.template.text"
 local values = require "kb.template.values"
 
@@ -135,7 +137,8 @@ end)
 
 define("attr", "name", function(value, name)
   if values.is_undefined(value) then return value end
-  return access.attribute_or_method(value, name)
+  if values.kind(value) == "object" then return access.attribute(value, name) end
+  return methods.bound(value, name) or values.undefined(name)
 end)
 
 define("items", "", function(value)
@@ -147,7 +150,23 @@ define("items", "", function(value)
   return values.list(items)
 end)
 
-define("pprint", "", text.repr)
+-- With the keys of maps sorted, but always in one line.
+local function sorted_maps(value)
+  local kind = values.kind(value)
+  local copy = value
+  if kind == "map" then
+    copy = values.map()
+    for _, key in ipairs(sorting.sorted(data.keys(value))) do
+      copy[key] = sorted_maps(value[key])
+    end
+  elseif kind == "list" then
+    copy = values.is_tuple(value) and values.tuple() or values.list()
+    for i, item in ipairs(value) do copy[i] = sorted_maps(item) end
+  end
+  return copy
+end
+
+define("pprint", "", function(value) return text.repr(sorted_maps(value)) end)
 
 define("safe", "", text.str)
 

@@ -52,7 +52,7 @@ local function hex_digits(count)
 end
 
 -- What follows a backslash that means nothing stays as written, with it.
-local escape = P "\\" * (
+local escape = P "\\" / "" * (
   S "ntrabfv\\'\"\n" / SIMPLE
   + P "x" * hex_digits(2) / code_point
   + P "u" * hex_digits(4) / code_point

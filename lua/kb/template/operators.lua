@@ -30,7 +30,7 @@ function M.truth(value)
   local class = kind_of(value)
   if class == "list" then return #value > 0 end
   if class == "map" then return next(value) ~= nil end
-  if class == "null" then return false end
+  if class == "null" or values.is_nothing(value) then return false end
   refuse_undefined(value)
   return true
 end

@@ -28,7 +28,7 @@ end
 
 local function accepts(set, point)
   local found = in_set(set, point)
-    or set.ignorecase and in_set(set, other_case(point))
+    or set.ignorecase and in_set(set, other_case(point)) or false
   return found ~= (set.negated or false)
 end
 

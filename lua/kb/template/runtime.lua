@@ -294,7 +294,7 @@ H.DIV, H.FLOOR, H.MOD = operators.divide, operators.floor_divide, operators.modu
 H.NEG, H.POS = operators.negative, operators.positive
 H.EQ, H.LT, H.LE = operators.equal, operators.less, operators.less_equal
 H.GT, H.GE = operators.greater, operators.greater_equal
-H.UNDEF, H.UNDEFINED = values.undefined, values.is_undefined
+H.UNDEF, H.UNDEFINED, H.NOTHING = values.undefined, values.is_undefined, values.nothing
 H.LOOP, H.MACRO, H.SETATTR, H.MEMBER =
   objects.loop, objects.macro, objects.set_attribute, objects.member
 

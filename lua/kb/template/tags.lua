@@ -82,7 +82,8 @@ local FIELDS = {
     * field("with_context", with_context) ^ -1,
   ["with"] = field("pairs", Ct((with_pair * (symbol "," * with_pair) ^ 0) ^ -1)),
   ["do"] = field("value", value),
-  ["print"] = field("value", value),
+  ["print"] = field("values", Ct(must(V "expression", "an expression")
+    * (symbol "," * V "expression") ^ 0)),
   ["autoescape"] = field("value", value),
   ["break"] = P(true),
   ["continue"] = P(true),

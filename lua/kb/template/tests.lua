@@ -31,7 +31,10 @@ define("string", "", function(value) return type(value) == "string" end)
 define("mapping", "", function(value) return kind_of(value) == "map" end)
 
 local SEQUENCES = { string = true, list = true, map = true }
-define("sequence iterable", "", function(value) return SEQUENCES[kind_of(value)] or false end)
+define("sequence iterable", "", function(value)
+  if values.is_undefined(value) then values.fail_undefined(value) end
+  return SEQUENCES[kind_of(value)] or false
+end)
 
 define("callable", "", function(value)
   if kind_of(value) == "object" then return getmetatable(value).call ~= nil end

@@ -86,7 +86,9 @@ local SCALARS = {
   float = float_text,
   boolean = function(value) return value and "True" or "False" end,
   null = function() return "None" end,
-  undefined = values.fail_undefined,
+  undefined = function(value)
+    return values.is_nothing(value) and "" or values.fail_undefined(value)
+  end,
   object = object_text,
   foreign = tostring,
 }

@@ -43,7 +43,8 @@ end
 
 --- Say whether a value is a tuple.
 function M.is_tuple(value)
-  return getmetatable(value) == TUPLE
+  local meta = type(value) == "table" and getmetatable(value)
+  return meta and meta.tuple or false
 end
 
 --- Make a map that the template may change.
@@ -72,6 +73,17 @@ end
 --- Say whether a value is an undefined one.
 function M.is_undefined(value)
   return getmetatable(value) == UNDEFINED
+end
+
+--- Make what an inline `if` without `else` gives when it is false: undefined,
+-- but nothing where it is printed, and false where it is asked.
+function M.nothing()
+  return setmetatable({ nil, "the inline 'if' is false and has no 'else'", true }, UNDEFINED)
+end
+
+--- Say whether a value is such a nothing.
+function M.is_nothing(value)
+  return getmetatable(value) == UNDEFINED and value[3] == true
 end
 
 --- Raise the error that an undefined value stands for.

@@ -93,9 +93,11 @@ function M.loop_use(body)
       used = "simple"
     elseif node.kind == "block" and node.scoped then
       simple.full = true
+    elseif node.kind == "include" and node.with_context ~= false or node.with_context then
+      simple.shared = true
     end
   end)
-  local full = simple.full or M.any(body, function(node)
+  local full = simple.full or simple.shared and used == "simple" or M.any(body, function(node)
     return node.kind == "name" and node.name == "loop" and not simple[node]
   end)
   return full and "full" or used

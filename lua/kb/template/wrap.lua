@@ -26,8 +26,9 @@ local function take_long(chunks, place, line, length, width, break_long)
   local room = width - length
   if break_long then
     local chunk = chunks[place]
-    line[#line + 1] = text.sub(chunk, 1, math.max(room, 1))
-    chunks[place] = text.sub(chunk, math.max(room, 1) + 1, text.length(chunk))
+    if width < 1 then room = 1 end
+    line[#line + 1] = text.sub(chunk, 1, room)
+    chunks[place] = text.sub(chunk, room + 1, text.length(chunk))
     return place
   elseif #line == 0 then
     line[#line + 1] = chunks[place]

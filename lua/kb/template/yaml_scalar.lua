@@ -34,7 +34,7 @@ end
 
 -- Control characters, and what is no UTF-8, need the escapes of double quotes.
 local function has_special(text)
-  return text:find("[%z\1-\8\11-\31\127]") ~= nil or not utf8.len(text)
+  return text:find("[%z\1-\9\11-\31\127]") ~= nil or not utf8.len(text)
     or text:find("\194[\128-\132\134-\159]") ~= nil or text:find("\239\187\191") ~= nil
 end
 
@@ -45,7 +45,7 @@ function M.style(text, in_flow, is_key)
   local multiline = text:find("\n", 1, true) ~= nil
   if has_special(text) or text:find(" \n") or is_key and multiline then return "double" end
   local broken = multiline or text:find("^ ") or text:find(" $")
-  if not broken and not text:find("\t") and not has_indicators(text, in_flow)
+  if not broken and not has_indicators(text, in_flow)
     and not looks_typed(text) then
     return "plain"
   end
@@ -135,9 +135,7 @@ end
 -- @param in_flow boolean: inside brackets
 -- @param is_key boolean: as a key, which stays on one line
 function M.write(writer, text, indent, in_flow, is_key)
-  local style = M.style(text, in_flow, is_key)
-  writers[style](writer, text, indent, not is_key)
-  return style
+  writers[M.style(text, in_flow, is_key)](writer, text, indent, not is_key)
 end
 
 return M

@@ -40,12 +40,12 @@ function Writer:scalar(value, indent, in_flow, is_key)
   local kind = kind_of(value)
   if SCALARS[kind] then
     self:put(SCALARS[kind](value))
-    return "plain"
+    return
   end
   if kind ~= "string" and kind ~= "foreign" then
     values.fail(("'%s' cannot become YAML"):format(values.type_name(value)))
   end
-  return scalar.write(self, text.str(value), indent, in_flow, is_key)
+  scalar.write(self, text.str(value), indent, in_flow, is_key)
 end
 
 local function is_collection(value)
@@ -148,9 +148,8 @@ function Writer:block_node(value, indent)
   if self.depth > 200 then
     values.fail("the value is nested too deep for YAML, or holds itself")
   end
-  local style
   if not is_collection(value) then
-    style = self:scalar(value, indent + self.indent, false, false)
+    self:scalar(value, indent + self.indent, false, false)
   elseif self:is_flow(value) then
     self:flow_node(value, indent)
   elseif kind_of(value) == "list" then
@@ -159,7 +158,6 @@ function Writer:block_node(value, indent)
     self:block_map(value, indent)
   end
   self.depth = self.depth - 1
-  return style
 end
 
 --- Write a value as a YAML document.
@@ -172,9 +170,8 @@ function M.dump(value, options)
     parts = {}, column = 0, depth = 0, indent = options.indent, width = options.width,
     sort = options.sort, flow = options.flow,
   }, Writer)
-  local style = writer:block_node(value, 0)
+  writer:block_node(value, 0)
   writer:put("\n")
-  if style == "plain" then writer:put("...\n") end
   return table.concat(writer.parts)
 end
 
