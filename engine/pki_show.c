@@ -196,9 +196,12 @@ static void push_extension(lua_State *L, X509_EXTENSION *ext) {
 }
 
 /* Set fields of the table on top of the stack: extensions, a list of {oid,
-** name, critical, der}, and the meaning of those that we know. */
+** name, critical, der}, and the meaning of those that we know; none of them when
+** there is no list. */
 void pki_show_extensions(lua_State *L, const STACK_OF(X509_EXTENSION) * list) {
-  int count = list != NULL ? sk_X509_EXTENSION_num(list) : 0;
+  int count = sk_X509_EXTENSION_num(list); /* -1 without a list */
+  if (count < 0)
+    return;
   lua_createtable(L, count, 0);
   for (int i = 0; i < count; i++) {
     X509_EXTENSION *ext = sk_X509_EXTENSION_value(list, i);
