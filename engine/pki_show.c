@@ -196,7 +196,8 @@ static void push_extension(lua_State *L, X509_EXTENSION *ext) {
 }
 
 /* Set fields of the table on top of the stack: extensions, a list of {oid,
-** name, critical, der}, and the meaning of those that we know; none of them when
+** name, critical, der}, and the meaning of those that we know; none of them
+*when
 ** there is no list. */
 void pki_show_extensions(lua_State *L, const STACK_OF(X509_EXTENSION) * list) {
   int count = sk_X509_EXTENSION_num(list); /* -1 without a list */

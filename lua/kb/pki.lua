@@ -1,5 +1,6 @@
 --- Certificates: a store of them, declarations, and checks (X.509, for TLS inside a cluster).
 local core = require "kb.core.pki"
+local data = require "kb.data"
 local kubeadm = require "kb.pki.kubeadm"
 local spec_of = require "kb.pki.spec"
 local store = require "kb.pki.store"
@@ -62,6 +63,20 @@ local function check(declaration)
   return true
 end
 
+-- The declaration in plain tables, without the nulls of YAML: an empty field is an absent one.
+local function plain(value)
+  if type(value) ~= "table" then
+    return value
+  end
+  local copy = {}
+  for key, item in pairs(value) do
+    if item ~= data.null then
+      copy[key] = plain(item)
+    end
+  end
+  return copy
+end
+
 -- A name may be declared once: two requests for it would reissue it in turn.
 local function check_names(declaration)
   local seen = {}
@@ -80,6 +95,32 @@ local function check_names(declaration)
   return true
 end
 
+local function check_renewed(authorities, name)
+  for _, spec in ipairs(authorities or {}) do
+    if spec.name == name then
+      return true
+    end
+  end
+  return nil, ("there is no authority %s to renew in the declaration"):format(name)
+end
+
+local function apply_all(to, declaration, renew)
+  local done = {}
+  for _, part in ipairs(parts) do
+    for _, spec in ipairs(declaration[part[1]] or {}) do
+      if part[2] == "ca" and renew[spec.name] then
+        spec = spec_of.with(spec, { renew = true })
+      end
+      local item, message, code = to[part[2]](to, spec)
+      if not item then
+        return nil, message, code
+      end
+      done[#done + 1] = item
+    end
+  end
+  return done
+end
+
 --- Make a store hold what a declaration asks for.
 -- @param to store
 -- @param declaration table: authorities, key_pairs, certificates, kubeconfigs (lists of what
@@ -89,6 +130,7 @@ end
 -- @return list of items with name, outcome and changed; or nil, message, code. What was issued
 --   before an error stays.
 function M.apply(to, declaration, renew)
+  declaration = plain(declaration)
   local ok, message, code = check(declaration)
   local all
   if ok then
@@ -100,22 +142,14 @@ function M.apply(to, declaration, renew)
   if not all or not ok then
     return nil, message, code or "EINVAL"
   end
-  to.profiles = declaration.profiles or to.profiles
-  local done = {}
-  for _, part in ipairs(parts) do
-    for _, spec in ipairs(all[part[1]] or {}) do
-      if part[2] == "ca" and renew and renew[spec.name] then
-        spec = spec_of.with(spec, { renew = true })
-      end
-      local item
-      item, message, code = to[part[2]](to, spec)
-      if not item then
-        return nil, message, code
-      end
-      done[#done + 1] = item
+  for name in pairs(renew or {}) do
+    ok, message = check_renewed(all.authorities, name)
+    if not ok then
+      return nil, message, "EINVAL"
     end
   end
-  return done
+  to.profiles = declaration.profiles or to.profiles
+  return apply_all(to, all, renew or {})
 end
 
 return M

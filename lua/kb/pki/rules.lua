@@ -175,7 +175,6 @@ local function label_fault(name)
       return "a label has other than letters, digits and inner hyphens"
     end
     first = false
-    first = false
   end
 end
 

@@ -6,19 +6,40 @@ local M = {}
 
 local DAY = 86400
 
---- Check that a declaration has no field that nobody reads, and a name.
+-- What the fields of declarations must be; those not named here are checked where they are used.
+local types = { name = "string", issuer = "string", hosts = "table", expiry = "string",
+  key = "string", renew_days = "integer", read_by = "string", keep_key = "boolean",
+  request = "string", path_length = "integer", usages = "table", import = "table",
+  renew = "boolean", cluster = "string", server = "string", user = "string" }
+
+local function type_of(value)
+  return math.type(value) == "integer" and "integer" or type(value)
+end
+
+local function check_field(field, value, known)
+  local found = false
+  for _, name in ipairs(known) do
+    found = found or name == field
+  end
+  if not found then
+    return nil, ("there is no '%s'%s"):format(field, suggest.hint(tostring(field), known))
+  end
+  if types[field] and type_of(value) ~= types[field] then
+    return nil, ("%s must be a %s, not %s"):format(field,
+      types[field] == "table" and "list or map" or types[field], tostring(value))
+  end
+  return true
+end
+
+--- Check that a declaration has no field that nobody reads, values of the right types, and a name.
 -- @param spec table
 -- @param known list of strings: the fields there are
 -- @return true; or nil, message, "EINVAL"
 function M.check(spec, known)
-  for field in pairs(spec) do
-    local found = false
-    for _, name in ipairs(known) do
-      found = found or name == field
-    end
-    if not found then
-      return nil, ("%s: there is no '%s'%s"):format(spec.name or "?", field,
-        suggest.hint(tostring(field), known)), "EINVAL"
+  for field, value in pairs(spec) do
+    local ok, message = check_field(field, value, known)
+    if not ok then
+      return nil, ("%s: %s"):format(spec.name or "?", message), "EINVAL"
     end
   end
   return files.check_name(spec.name)
