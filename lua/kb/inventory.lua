@@ -72,6 +72,24 @@ local function read_variables(self)
   for _, host in ipairs(self.tree.host_list) do self:beside("host_vars", host.name) end
 end
 
+-- Where an inventory is looked for when none is named.
+local usual = { "inventory.yaml", "inventory.yml", "inventory.lua", "inventory.ini", "inventory" }
+
+--- The inventories that count: those named, or $KBRUN_INVENTORY, or the one in
+-- this directory (inventory.yaml, .yml, .lua, .ini, or a directory `inventory`).
+-- @param named list of strings or nil
+-- @return list of strings; or nil and a message when there is none
+function M.sources(named)
+  if named and #named > 0 then return named end
+  local chosen = sys.getenv "KBRUN_INVENTORY"
+  if chosen and chosen ~= "" then return { chosen } end
+  for _, path in ipairs(usual) do
+    if sys.stat(path) then return { path } end
+  end
+  return nil, "there is no inventory: name one with -i FILE, or in KBRUN_INVENTORY, or make "
+    .. "inventory.yaml here"
+end
+
 --- Load an inventory.
 -- @param paths list of strings: files (YAML, INI, Lua), directories, or names as
 --   `host1,host2,`; later ones add to and win over earlier ones
@@ -164,6 +182,12 @@ end
 -- @return list of strings
 function Inventory:hosts()
   return names_of(tree.members(self.tree.groups.all))
+end
+
+--- The names of all hosts, in the order in which the files name them first.
+-- @return list of strings
+function Inventory:hosts_as_read()
+  return names_of(self.tree.host_list)
 end
 
 --- Whether a host of that name is in the inventory.
@@ -274,6 +298,13 @@ function Inventory:warnings()
   return self._warnings
 end
 
+-- The kinds of definitions from the weakest on, as at the top of this file.
+local function rank(entry)
+  if entry.owner:find "^host " then return entry.level == "host_vars" and 6 or 5 end
+  local base = entry.level == "group_vars" and 3 or 1
+  return entry.owner == "group all" and base or base + 1
+end
+
 -- The definitions of a variable that count for a host, the winner last.
 local function definitions_for(self, variable, host)
   local found = {}
@@ -329,12 +360,12 @@ function Inventory:explain(variable, name)
       if i == #found then table.insert(entry.hosts, host.name) end
     end
   end
-  local unused = name and {} or unused_definitions(self, variable, seen)
-  for _, entry in ipairs(list) do
-    entry.definition = nil
-    unused[#unused + 1] = entry
-  end
-  return unused
+  if name then return list end
+  local all = unused_definitions(self, variable, seen)
+  table.move(list, 1, #list, #all + 1, all)
+  for i, entry in ipairs(all) do entry.place = rank(entry) * 1000000 + i end
+  table.sort(all, function(a, b) return a.place < b.place end)
+  return all
 end
 
 --- Every name that is a variable of some host or group: for "did you mean".

@@ -66,7 +66,7 @@ local function members_by(inventory, test)
       table.move(inventory:members(group), 1, #inventory:members(group), #found + 1, found)
     end
   end
-  for _, host in ipairs(inventory:hosts()) do
+  for _, host in ipairs(inventory:hosts_as_read()) do
     if test(host) then
       any = true
       found[#found + 1] = host
@@ -164,7 +164,8 @@ end
 
 --- The hosts that a pattern names.
 -- @param text string
--- @param inventory table: hosts(), group_names(), members(group), has(host)
+-- @param inventory table: hosts(), hosts_as_read(), group_names(),
+--   members(group), has(host)
 -- @return list of names, each once, in the order of the pattern; or nil and a
 --   message
 function M.match(text, inventory)

@@ -25,7 +25,7 @@ print(json.dumps([read(t) for t in json.load(sys.stdin)]))
 ]]
 
 local function ask(input)
-  local p, io = check.ok(proc.spawn { argv = { "python3", "-c", script } })
+  local p, io = check.ok(proc.spawn { argv = { "/usr/bin/python3", "-c", script } })
   task.spawn(function()
     check.ok(io.stdin:write(input))
     io.stdin:close()

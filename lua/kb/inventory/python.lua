@@ -41,7 +41,7 @@ local escape = P "\\" / "" * (S "ntr\\'\"abfv" / escapes
   end) + P "\\" -- an unknown escape is what it is
 
 local function quoted(quote)
-  return P(quote) * Cs((escape + (P(1) - quote)) ^ 0) * quote
+  return P(quote) / "" * (escape + (P(1) - quote)) ^ 0 * (P(quote) / "")
 end
 
 local function add(map, key, value)
@@ -58,7 +58,7 @@ local literal = P {
   V "value" * space * -P(1),
   value = space * (V "string" + V "number" + V "constant" + V "list" + V "tuple" + V "dict"),
   number = (P "-" * space * unsigned / negate + P "+" ^ -1 * space * unsigned) * word_end,
-  string = Cs(((quoted "'" + quoted '"') * space) ^ 1),
+  string = Cs(((quoted "'" + quoted '"') * (space / "")) ^ 1),
   constant = P "True" * word_end * Cc(true) + P "False" * word_end * Cc(false)
     + P "None" * word_end * Cc(data.null),
   items = (V "value" * (comma * V "value") ^ 0 * comma ^ -1) ^ -1 * space,
