@@ -10,7 +10,8 @@ Tree.__index = Tree
 
 --- Give up on the inventory; `inventory.load` returns the message.
 -- @param origin table or nil: file, line, column
--- @param format string
+-- @param format string: as of string.format
+-- @param ... any: its values
 function M.fail(origin, format, ...)
   error({ inventory = M.at(origin) .. format:format(...) }, 0)
 end
