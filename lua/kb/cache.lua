@@ -73,6 +73,15 @@ function Cache:assume(effect, title)
   self:_state(effect)
 end
 
+local function only_known(rule)
+  return function(...)
+    local found, value = rule(...)
+    if found and not unknown.within(value) then
+      return true, value
+    end
+  end
+end
+
 --- File the effect of a change that was made, and forget the rest. What the effect leaves unknown
 -- is asked again.
 -- @param effect list
@@ -85,7 +94,9 @@ function Cache:commit(effect)
   self.rules, self.subjects = {}, {}
   local known = {}
   for _, entry in ipairs(effect) do
-    if type(entry) == "function" or not unknown.within(entry[#entry]) then
+    if type(entry) == "function" then
+      known[#known + 1] = only_known(entry)
+    elseif not unknown.within(entry[#entry]) then
       known[#known + 1] = entry
     end
   end

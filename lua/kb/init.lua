@@ -9,6 +9,8 @@ local play = require "kb.play"
 local quote = require "kb.quote"
 local runner = require "kb.runner"
 local secret = require "kb.secret"
+local sequence = require "kb.sequence"
+local sys = require "kb.core.sys"
 local unknown = require "kb.unknown"
 
 local M = {}
@@ -98,10 +100,17 @@ function M.secret(text)
 end
 
 --- Quote a value as one word of shell text.
--- @param text string
+-- @param text string, or an unknown, which stays one
 -- @return string
 function M.quote(text)
-  return quote.quote(text)
+  return unknown.is(text) and text or quote.quote(text)
+end
+
+--- Quote several values as words of shell text.
+-- @param texts list of strings
+-- @return string
+function M.words(texts)
+  return quote.list(texts)
 end
 
 --- Refuse within an operation's plan: what is asked cannot or should not be done.
@@ -164,6 +173,37 @@ end
 -- @return boolean
 function M.is_unknown(value)
   return unknown.is(value)
+end
+
+--- One change made of several plans, each of which knows what those before it will have done.
+-- @param ask function(fact name, args...): as a plan gets it
+-- @param plans list of functions(ask) -> change, or nil and a reason
+-- @param title string or nil: of the whole; absent: the titles of the parts
+-- @return change, or nil and the reason of the last plan
+function M.sequence(ask, plans, title)
+  return sequence.combine(ask, plans, title)
+end
+
+--- The plan of an operation, as part of another one's.
+-- @param operation operation
+-- @param ask function(fact name, args...): as a plan gets it
+-- @param given table: the operation's arguments
+-- @return change, or nil and a reason
+function M.plan(operation, ask, given)
+  return operation:decide(operation:check(given), ask)
+end
+
+--- A moment that is after all that was found so far and all earlier results of this function, in
+-- the seconds since 1970 that facts use: for effects on when something was changed or started.
+-- @return number
+function M.later()
+  return sequence.later()
+end
+
+--- The time on the operator's machine.
+-- @return number: seconds since 1970, with a fraction
+function M.now()
+  return sys.time()
 end
 
 --- Render a Jinja2 template with the variables of a host.

@@ -94,6 +94,43 @@ M.content = kb.fact {
   bare = false,
 }
 
+--- Whether there is anything at a path, a link that leads nowhere included.
+-- @param path string
+-- @return boolean
+M.exists = kb.fact {
+  name = "file.exists",
+  command = function(path)
+    local p = kb.quote(path)
+    return ("if [ -e %s ] || [ -L %s ]; then echo yes; else echo no; fi"):format(p, p)
+  end,
+  parse = function(out)
+    return out == "yes\n"
+  end,
+  bare = function(path)
+    return usual[path] == true or path:find("^/usr/share/zoneinfo/%u") ~= nil
+  end,
+}
+
+--- When a file was last changed or put in its place; of a directory, also anything below it.
+-- It is the time of the last status change, which also a file has that kept an old modification
+-- time when it was copied or came with a package.
+-- @param path string
+-- @return number: seconds since 1970; false when there is nothing
+M.changed = kb.fact {
+  name = "file.changed",
+  command = function(path)
+    local p = kb.quote(path)
+    -- both the link and what it leads to
+    return ("if [ -e %s ] || [ -L %s ]; then { find %s -maxdepth 0 -printf '%%C@\\n'; "
+      .. "find -H %s -printf '%%C@\\n'; } 2>/dev/null | sort -n | tail -n 1; fi")
+      :format(p, p, p, p)
+  end,
+  parse = function(out)
+    return tonumber(out:match("^[%d.]+")) or false
+  end,
+  bare = false,
+}
+
 --- Who acts: the user and primary group that new files belong to.
 -- @return table: name, group, home
 M.self = kb.fact {

@@ -1,6 +1,7 @@
 --- Plans for files: from what is there and what is asked to commands and effects.
 
 local kb = require "kb"
+local effect_of = require "modules.files.effect"
 
 local M = {}
 
@@ -85,7 +86,7 @@ function M.directory(args, fact)
       return nil, "already a directory as asked"
     end
     return { title = attribute_title(args.path, now, after), actions = commands,
-      effect = { { "file.stat", args.path, after } } }
+      effect = { { "file.stat", args.path, after }, effect_of.touched(args.path) } }
   elseif now.kind ~= "absent" then
     kb.refuse(("%s is a %s, not a directory"):format(args.path, now.kind),
       "remove it first, if it may go: files.absent")
@@ -98,6 +99,7 @@ function M.directory(args, fact)
   local commands, after = settle(wanted, made, args.path)
   table.insert(commands, 1, ("umask 022; mkdir -p -- %s"):format(kb.quote(args.path)))
   effect[#effect + 1] = { "file.stat", args.path, after }
+  effect[#effect + 1] = effect_of.touched(args.path)
   return { title = ("create directory %s"):format(args.path), effect = effect,
     actions = { table.concat(commands, " && ") } }
 end
@@ -163,7 +165,7 @@ local function written_effect(args, source, after, digest)
     content = kb.unknown("what was written to " .. args.path)
   end
   return { { "file.stat", args.path, after }, { "file.digest", args.path, digest },
-    { "file.content", args.path, content } }
+    { "file.content", args.path, content }, effect_of.touched(args.path) }
 end
 
 local function text_of_source(source, size)
@@ -190,7 +192,7 @@ function M.write(args, fact, source)
       return nil, "already as asked"
     end
     return { title = attribute_title(args.path, now, settled), actions = commands,
-      effect = { { "file.stat", args.path, settled } } }
+      effect = { { "file.stat", args.path, settled }, effect_of.touched(args.path) } }
   end
   return {
     title = (now.kind == "absent" and "create " or now.kind == "file" and "change "
@@ -215,7 +217,7 @@ function M.exists(args, fact)
     return nil, "already there as asked"
   end
   return { title = attribute_title(args.path, now, after), actions = commands,
-    effect = { { "file.stat", args.path, after } } }
+    effect = { { "file.stat", args.path, after }, effect_of.touched(args.path) } }
 end
 
 --- Plan of everything that changes a text.
@@ -257,18 +259,8 @@ function M.link(args, fact)
     actions = { ("rm -f -- %s && ln -s -- %s %s && mv -fT -- %s %s"):format(temp,
       kb.quote(args.to), temp, temp, path) },
     effect = { { "file.stat", args.path, { kind = "link", target = args.to, owner = self.name,
-      group = self.group, mode = tonumber("777", 8) } } },
+      group = self.group, mode = tonumber("777", 8) } }, effect_of.touched(args.path) },
   }
-end
-
--- Everything at or below a path is gone.
-local function gone(path)
-  return function(name, of)
-    if name:find("^file%.") and type(of) == "string"
-      and (of == path or of:sub(1, #path + 1) == path .. "/") then
-      return true, name == "file.stat" and { kind = "absent" } or false
-    end
-  end
 end
 
 --- Plan of files.absent.
@@ -284,7 +276,7 @@ function M.absent(args, fact)
     or "rmdir --"
   return { title = ("remove %s %s"):format(now.kind, args.path),
     actions = { ("%s %s"):format(command, kb.quote(args.path)) },
-    effect = { gone(args.path), { "file.stat", args.path, { kind = "absent" } } } }
+    effect = { effect_of.gone(args.path), { "file.stat", args.path, { kind = "absent" } } } }
 end
 
 return M
