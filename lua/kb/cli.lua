@@ -85,7 +85,7 @@ local function check_arguments(command, args)
 end
 
 local statuses = { usage = M.exit.usage, unreachable = M.exit.unreachable,
-  failed = M.exit.failed, cancelled = M.exit.interrupted }
+  failed = M.exit.failed, verify = M.exit.failed, cancelled = M.exit.interrupted }
 
 -- What a command raised: an error of ours is shown to the user; anything else is our mistake.
 local function report_error(e)

@@ -1,8 +1,8 @@
 --- What the commands share: exit statuses and sets of options.
 local M = {}
 
---- Exit statuses of kbrun by name: done, usage, unreachable, failed, interrupted
--- and changes.
+--- Exit statuses of kbrun by name: done, usage, unreachable, failed, interrupted,
+-- changes and broken.
 M.exit = {}
 
 --- The same with their meanings, in order: lists of name, number and words.
@@ -13,6 +13,7 @@ M.statuses = {
   { "failed", 4, "a host failed" },
   { "interrupted", 5, "interrupted" },
   { "changes", 10, "with --exit-code: there is something to do" },
+  { "broken", 70, "a bug in kbrun, or no memory" },
 }
 for _, row in ipairs(M.statuses) do
   M.exit[row[1]] = row[2]
