@@ -39,7 +39,8 @@ local function variables_of(options)
     known[p] = {}
     for _, name in ipairs(options.inventory and options.inventory:match(p.hosts) or {}) do
       local set = {}
-      for _, layer in ipairs { options.inventory:vars(name), p.vars, options.extra_vars or {} } do
+      for _, layer in ipairs { options.inventory:magic(name), options.inventory:vars(name), p.vars,
+        options.extra_vars or {} } do
         for key in pairs(layer) do
           set[key] = true
         end

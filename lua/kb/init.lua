@@ -3,6 +3,7 @@
 local diff = require "kb.diff"
 local err = require "kb.err"
 local fact = require "kb.fact"
+local gate = require "kb.gate"
 local localfile = require "kb.localfile"
 local op = require "kb.op"
 local play = require "kb.play"
@@ -77,6 +78,14 @@ function M.value(name)
   return runner.value(name)
 end
 
+--- Wait until a fact says what it must: a gate between steps. A dry run passes it.
+-- @param host host
+-- @param given table: title, fact, holds, within, every, becomes, evidence; see kb.gate
+-- @raise kb.err of kind failed, with the evidence, when it does not hold in time
+function M.gate(host, given)
+  return gate.wait(host, given)
+end
+
 --- Something computed from a result: in a dry run it is unknown when it looks at what is not known.
 -- @param value any: given to fn
 -- @param fn function(value)
@@ -92,11 +101,36 @@ function M.after(value, fn)
   error(result, 0)
 end
 
+--- The names of hosts that match a pattern, in the inventory's order.
+-- @param host host: any one of the run
+-- @param pattern string
+-- @return list of strings
+-- @raise kb.err of kind usage
+function M.hosts(host, pattern)
+  local names, message = host.run.inventory:match(pattern)
+  return names or err.raise("usage", message)
+end
+
+--- Another host, for its variables and facts.
+-- @param host host: any one of the run
+-- @param name string
+-- @return host
+function M.host(host, name)
+  return host.run:host(host.play, name)
+end
+
 --- A secret: a string that no output shows.
 -- @param text string
 -- @return secret
 function M.secret(text)
   return secret.new(text)
+end
+
+--- The text of a secret, for a module that builds another secret of it.
+-- @param value any
+-- @return any: other values as they are
+function M.reveal(value)
+  return secret.reveal(value)
 end
 
 --- Quote a value as one word of shell text.

@@ -196,20 +196,31 @@ function Machine:assume(user, effect, title)
   end
 end
 
---- Run an action: { run = shell text, stdin, env, timeout, ok } or { put = { path, … } }.
+-- Lua that acts on the operator's machine: nil and a message is its refusal.
+local function call(action)
+  local ok, message, code = action.call()
+  if ok == nil then
+    return nil, message, code
+  end
+  return { code = 0, out = "", err = "" }
+end
+
+--- Run an action: { run = shell text, stdin, env, timeout, ok }, { put = { path, … } },
+-- { put_tree = { dir, path, … } } or { call = function() } on the operator's machine.
 -- @param user string or nil
 -- @param action table
 -- @param on_output function(kind, chunk) or nil
 -- @return result as kb.remote gives it; or nil, message, code
 function Machine:execute(user, action, on_output)
+  if action.call then
+    return call(action)
+  end
   local r = self:connection()
-  if action.put then
-    local put = setmetatable({ user = user }, { __index = action.put })
-    local ok, message, code = r:put(put)
-    if not ok then
-      return nil, message, code
-    end
-    return { code = 0, out = "", err = "" }
+  local kind = action.put and "put" or action.put_tree and "put_tree"
+  if kind then
+    return call { call = function()
+      return r[kind](r, setmetatable({ user = user }, { __index = action[kind] }))
+    end }
   end
   return r:run(action.run, { user = user, stdin = action.stdin, env = action.env,
     cwd = action.cwd, timeout = action.timeout, on_output = on_output })

@@ -5,7 +5,9 @@
 --
 --     { title = "create directory /srv/www",        what is done, in few words
 --       actions = { "mkdir -p /srv/www", ... },     shell text, { run = text, stdin = … }
---                                                   or { put = { path = …, content = … } }
+--                                                   { put = { path = …, content = … } },
+--                                                   { put_tree = { dir = …, path = … } }, or
+--                                                   { call = function } on the operator's machine
 --       diff = text,                                for people
 --       effect = { { "file.stat", path, value }, … } }   the facts as they will be
 --
@@ -34,7 +36,8 @@ local common = {
 -- facts (function(args) -> list of { name, args... } that the plan is sure to ask, fetched in one
 -- round trip), prepare (function(host, args) -> args, for what needs the host's variables),
 -- returns (list of the names of result fields that a dry run cannot know), evidence (function(args)
--- -> list of shell commands whose output explains a failure)
+-- -> list of shell commands whose output explains a failure), always (boolean: it acts each time,
+-- since nothing says that it has been done)
 -- @return operation: call it with a host and arguments
 function M.define(o)
   for _, field in ipairs { "name", "args", "plan" } do

@@ -60,7 +60,8 @@ end
 --- A host as a play sees it.
 function Run:host(play, name)
   local vars = {}
-  for _, layer in ipairs { self.inventory:vars(name), play.vars, self.extra_vars or {} } do
+  for _, layer in ipairs { self.inventory:magic(name), self.inventory:vars(name), play.vars,
+    self.extra_vars or {} } do
     for k, v in pairs(layer) do
       vars[k] = v
     end

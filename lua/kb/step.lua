@@ -75,7 +75,7 @@ function Step:_refused(action, result, args)
   local status = result.signal and "killed by signal " .. result.signal
     or "exit status " .. tostring(result.code)
   err.raise("failed", action.fails or ("%s failed"):format(self.title), {
-    command = action.run or ("write " .. action.put.path), status = status,
+    command = action.run, status = status,
     output = tail(printed(result), 40),
     evidence = self:_evidence(args) })
 end

@@ -81,6 +81,9 @@ function M.inventory(names, vars)
     vars = function()
       return vars or {}
     end,
+    magic = function(_, name)
+      return { inventory_hostname = name }
+    end,
     groups = function()
       return { "all" }
     end,

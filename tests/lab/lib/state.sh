@@ -36,8 +36,7 @@ lab_take_number() {
   exec {lock}>"$KBRUN_CACHE/.lab-numbers.lock"
   flock "$lock"
   number=$(($(printf '%s' "$LAB" | cksum | cut -d' ' -f1) % 255 + 1))
-  # A bridge may also belong to a lab that keeps its disks elsewhere.
-  while grep -qsx "$number" "$LAB_ROOT"/*/number || [ -e "/sys/class/net/kb$number-out" ]; do
+  while grep -qsx "$number" "$LAB_ROOT"/*/number; do
     number=$((number % 255 + 1))
   done
   mkdir -p "$LAB_DIR/nodes"
