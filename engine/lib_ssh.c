@@ -5,6 +5,8 @@
 #include "libs.h"
 #include "stream.h"
 
+#include <string.h>
+
 #define CHANNEL "kb.channel"
 #define TURN    "kb.session_turn"
 
@@ -94,8 +96,8 @@ static struct ssh *over_stream(lua_State *L, int idx, const char *name,
 
 /*** Make a session over a connection, which becomes the session's own.
 ** @param options table: stream or channel (what it goes over), name (in errors
-** of sessions over this one), methods (table of comma lists, best first: kex,
-** host_key, cipher, mac)
+** of sessions over this one), methods (table of comma lists of those that
+** libssh2 supports, best first: kex, host_key, cipher, mac)
 ** @return session; or nil, message, code */
 static int ssh_session(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
@@ -121,6 +123,31 @@ static int ssh_session(lua_State *L) {
   return 1;
 }
 
+/*** The methods that libssh2 has.
+** @param kind string: "kex", "host_key", "cipher" or "mac"
+** @return list of strings */
+static int ssh_supported(lua_State *L) {
+  const char *kind = luaL_checkstring(L, 1);
+  size_t i = 0;
+  while (i < KB_COUNT(method_kinds) && strcmp(method_kinds[i].name, kind) != 0)
+    i++;
+  luaL_argcheck(L, i < KB_COUNT(method_kinds), 1, "no such kind");
+  lua_newtable(L);
+  LIBSSH2_SESSION *lib = libssh2_session_init();
+  const char **names = NULL;
+  int n = lib != NULL ? libssh2_session_supported_algs(
+                            lib, method_kinds[i].methods[0], &names)
+                      : 0;
+  for (int j = 0; j < n; j++) {
+    lua_pushstring(L, names[j]);
+    lua_rawseti(L, -2, j + 1);
+  }
+  if (names != NULL)
+    libssh2_free(lib, names);
+  libssh2_session_free(lib);
+  return 1;
+}
+
 /*** The version of libssh2 that is in use.
 ** @return string, like "1.10.0" */
 static int ssh_version(lua_State *L) {
@@ -132,30 +159,33 @@ static int ssh_version(lua_State *L) {
 
 static int greeting_try(lua_State *L) {
   struct ssh *s = lib_ssh_session(L)->ssh;
-  const char *text;
   if (s == NULL)
     return lib_ssh_closed(L, "session");
   int rc = libssh2_session_handshake(ssh_lib(s), ssh_any_fd(s));
-  bool greeted = ssh_greeted(s, &text);
+  bool greeted = ssh_greeted(s);
   rc = ssh_result(s, rc);
-  if (greeted) {
-    lua_pushstring(L, text);
-    return 1;
-  }
-  if (rc == KB_EAGAIN)
-    return task_again(L, ssh_input(s));
-  int n = fail(L, s, rc < 0 ? rc : KB_EPROTO);
-  lua_pushstring(L, text);
-  return n + 1;
+  if (!greeted)
+    return lib_ssh_outcome(L, s, rc >= 0 ? KB_EPROTO : rc);
+  lua_pushboolean(L, 1);
+  return 1;
 }
 
 /*** Begin, and wait for the server's version line.
-** @return string: all it has said so far; or nil, message, code and what it
-*said
-** instead */
+** @return true; or nil, message, code */
 static int session_greeting(lua_State *L) {
   lua_settop(L, 1);
   return task_await(L, greeting_try);
+}
+
+/*** The first bytes that the server sent, as long as the keys have not been
+** exchanged: its greeting or refusal, then its list of methods.
+** @return string */
+static int session_first(lua_State *L) {
+  struct session *self = lib_ssh_session(L);
+  size_t len = 0;
+  const char *data = self->ssh != NULL ? ssh_first(self->ssh, &len) : "";
+  lua_pushlstring(L, data, len);
+  return 1;
 }
 
 static int handshake_try(lua_State *L) {
@@ -163,6 +193,8 @@ static int handshake_try(lua_State *L) {
   if (s == NULL)
     return lib_ssh_closed(L, "session");
   int rc = libssh2_session_handshake(ssh_lib(s), ssh_any_fd(s));
+  if (rc == 0)
+    ssh_spoken(s);
   return lib_ssh_outcome(L, s, ssh_result(s, rc));
 }
 
@@ -467,8 +499,10 @@ static int session_close(lua_State *L) {
   return 0;
 }
 
-static const luaL_Reg functions[] = {
-    {"session", ssh_session}, {"version", ssh_version}, {NULL, NULL}};
+static const luaL_Reg functions[] = {{"session", ssh_session},
+                                     {"supported", ssh_supported},
+                                     {"version", ssh_version},
+                                     {NULL, NULL}};
 static const luaL_Reg session_methods_list[] = {
     {"alive", session_alive},
     {"auth_interactive", session_auth_interactive},
@@ -476,6 +510,7 @@ static const luaL_Reg session_methods_list[] = {
     {"auth_methods", session_auth_methods},
     {"auth_password", session_auth_password},
     {"close", session_close},
+    {"first", session_first},
     {"greeting", session_greeting},
     {"handshake", session_handshake},
     {"host_key", session_host_key},

@@ -225,6 +225,7 @@ void ssh_free(struct ssh *s) {
     ssh_release(s->outer);
   }
   ssh_queue_clear(&s->address);
+  ssh_queue_clear(&s->first);
   ssh_free_memory(s);
   free(s);
 }
@@ -249,10 +250,24 @@ bool ssh_alive(const struct ssh *s) {
   return !s->ended && !s->failed;
 }
 
-bool ssh_greeted(const struct ssh *s, const char **text) {
-  *text = s->greeting;
-  return strncmp(s->greeting, "SSH-", 4) == 0 ||
-         strstr(s->greeting, "\nSSH-") != NULL;
+const char *ssh_first(const struct ssh *s, size_t *len) {
+  *len = s->first.len;
+  return s->first.len > 0 ? s->first.data : "";
+}
+
+void ssh_spoken(struct ssh *s) {
+  s->spoken = true;
+  ssh_queue_clear(&s->first);
+}
+
+bool ssh_greeted(const struct ssh *s) {
+  static const char mark[] = "SSH-";
+  size_t len = s->first.len, n = sizeof mark - 1;
+  for (size_t i = 0; i + n <= len; i++)
+    if (memcmp(s->first.data + i, mark, n) == 0 &&
+        (i == 0 || s->first.data[i - 1] == '\n'))
+      return memchr(s->first.data + i, '\n', len - i) != NULL;
+  return false;
 }
 
 /* The server's refusals, after which the session goes on. */

@@ -56,9 +56,13 @@ int ssh_result(struct ssh *s, int rc);
 /* Why the last call was refused or the session is over. */
 const char *ssh_why(const struct ssh *s);
 
-/* What the server has sent ahead of SSH proper; true when its version line
-** ("SSH-2.0-...") has come. */
-bool ssh_greeted(const struct ssh *s, const char **text);
+/* The first bytes from the server (a few thousand), which tell why it was not
+** willing, until ssh_spoken says that they are no longer of use. */
+const char *ssh_first(const struct ssh *s, size_t *len);
+void ssh_spoken(struct ssh *s);
+
+/* Whether the server's version line ("SSH-2.0-...") is among them. */
+bool ssh_greeted(const struct ssh *s);
 
 /* Whether it can still be used. */
 bool ssh_alive(const struct ssh *s);

@@ -35,7 +35,8 @@ struct ssh {
   void *user;
   int code; /* with ended or failed */
   char name[96], why[320];
-  char greeting[256]; /* the first bytes from the server */
+  bool spoken; /* keys have been exchanged: first is not kept any more */
+  struct ssh_queue first; /* what the server said before, for errors */
 };
 
 struct ssh_channel {

@@ -6,23 +6,17 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-enum { READ_SIZE = 64 * 1024, READS_PER_TURN = 8 };
+enum { READ_SIZE = 64 * 1024, READS_PER_TURN = 8, FIRST_MAX = 4096 };
 
 /* In */
 
-/* Keep what the server says before it speaks SSH: a refusal stands there. */
-static void keep_greeting(struct ssh *s, const char *data, size_t len) {
-  const char *text;
-  size_t have = strlen(s->greeting);
-  if (have + 1 < sizeof s->greeting && !ssh_greeted(s, &text))
-    ssh_copy_text(s->greeting + have, sizeof s->greeting - have, data, len);
-}
-
 static void heard(struct ssh *s, const char *data, size_t n) {
-  if (s->bytes_in < sizeof s->greeting)
-    keep_greeting(s, data, n);
   s->bytes_in += n;
   s->heard = loop_now();
+  if (!s->spoken && s->first.len < FIRST_MAX) {
+    size_t room = FIRST_MAX - s->first.len;
+    ssh_queue_put(&s->first, data, n < room ? n : room); /* or do without it */
+  }
 }
 
 static void fill_from_socket(struct ssh *s) {

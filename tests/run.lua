@@ -38,7 +38,11 @@ local function run_one(fn)
   local before = census()
   local ok, err = xpcall(function()
     local _ <close> = task.within(limit)
-    task.spawn(fn):join()
+    local t = task.spawn(fn)
+    t:join()
+    if not t:done() then
+      error(("not done within %g s"):format(limit), 0)
+    end
   end, function(e)
     local trace = type(e) == "table" and e.traceback
     return tostring(e) .. (trace and "\n" .. trace or "")

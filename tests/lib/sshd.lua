@@ -145,17 +145,17 @@ function M.answers(address, port, process)
   if address == "0.0.0.0" then
     address = "127.0.0.1"
   end
-  while task.now() < deadline do
+  local target = must(net.resolve(address, port))[1]
+  while task.now() < deadline and (task.left() or 1) > 0 do
+    local stream = net.connect(target)
+    if stream then
+      stream:close()
+      return true
+    end
     local _ <close> = task.within(0.02)
     local gone = process:wait()
     if gone then
       return false
-    end
-    local stream = (net.resolve(address, port) or {})[1]
-    stream = stream and net.connect(stream)
-    if stream then
-      stream:close()
-      return true
     end
   end
   return false
