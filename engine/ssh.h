@@ -23,7 +23,6 @@
 
 struct ssh;
 struct ssh_channel;
-
 /* A session over the connected socket fd, or over a channel of another session;
 ** it owns either from then on. NULL when there is no memory, and then it does
 ** not own it. The name says in errors whose sessions were over this one; user
@@ -64,14 +63,13 @@ void ssh_spoken(struct ssh *s);
 /* Whether the server's version line ("SSH-2.0-...") is among them. */
 bool ssh_greeted(const struct ssh *s);
 
-/* Whether it can still be used. */
 bool ssh_alive(const struct ssh *s);
 
 /* Send a sign of life when nothing was heard for so long, and end the session
 ** when there is no answer for three times as long. */
 int ssh_beat(struct ssh *s, kb_time interval);
 
-/* Tasks that wait for input, or for room in the out-queue. */
+/* Tasks that wait for input, or for room in what is to be sent. */
 struct waiters *ssh_input(struct ssh *s);
 struct waiters *ssh_room(struct ssh *s);
 
@@ -87,7 +85,7 @@ struct waiters *ssh_turns(struct ssh *s);
 int ssh_open(struct ssh *s, const char *host, int port,
              struct ssh_channel **channel);
 
-/* Run a command. 0 or an error. */
+/* 0 or an error. */
 int ssh_exec(struct ssh_channel *ch, const char *command, size_t len);
 
 /* Read what has come on a stream (0, or SSH_EXTENDED_DATA_STDERR). Returns a
@@ -103,10 +101,10 @@ ssize_t ssh_write(struct ssh_channel *ch, const char *data, size_t len,
 /* Say that no more will be written. 0 or an error. */
 int ssh_write_end(struct ssh_channel *ch);
 
-/* Whether the server has closed the channel: 0 or an error. */
+/* 0 when the server has closed the channel, or an error. */
 int ssh_closed(struct ssh_channel *ch);
 
-/* libssh2's channel, or NULL when the session has been freed; the session. */
+/* Both are NULL when the session has been freed. */
 LIBSSH2_CHANNEL *ssh_channel_lib(struct ssh_channel *ch);
 struct ssh *ssh_channel_session(struct ssh_channel *ch);
 
