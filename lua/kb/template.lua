@@ -90,7 +90,6 @@ local function locate(problem)
   else
     message = message:gsub("^[^\n]-:%d+: ", "")
   end
-  if getmetatable(problem) and problem.located then return problem.located end
   local frames = template_frames()
   local place = table.remove(frames, 1) or { file = "template", line = 1 }
   return new_error(place.file, place.line, message, name, frames)
@@ -99,10 +98,16 @@ end
 local Template = {}
 Template.__index = Template
 
+-- Counted from the end: a pattern would try every place in the text.
+local function newlines_at_end(text)
+  local at = #text
+  while at > 0 and text:byte(at) == 10 do at = at - 1 end
+  return #text - at
+end
+
 -- Ansible keeps at least as many newlines at the end as the template has.
 local function with_newlines(text, wanted)
-  local present = #text:match("\n*$")
-  return text .. ("\n"):rep(wanted - present)
+  return text .. ("\n"):rep(wanted - newlines_at_end(text))
 end
 
 --- Render a template.
@@ -170,7 +175,7 @@ local function compile_text(text, options)
   local compiled, problem = parse(text, options)
   if not compiled then return nil, problem end
   local template = setmetatable({
-    name = options.name, exports = compiled.exports, newlines = #text:match("\n*$"),
+    name = options.name, exports = compiled.exports, newlines = newlines_at_end(text),
     references = compiled.references, templates = compiled.templates,
   }, Template)
   template.root, template.blocks = load_source(template, compiled.source)

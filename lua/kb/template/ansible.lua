@@ -78,7 +78,7 @@ end
 
 define("combine", "**", function(value, named, ...)
   local recursive, list_merge = false, "replace"
-  for key, option in data.pairs(named or {}) do
+  for key, option in values.each_named(named) do
     if key == "recursive" then
       recursive = truth(option)
     elseif key == "list_merge" then

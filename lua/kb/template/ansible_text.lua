@@ -105,22 +105,18 @@ local function comment_style(style, named)
     postfix = around, postfix_count = 1, ["end"] = "",
   }
   for key, value in pairs(base) do result[key] = value end
-  for key, value in data.pairs(named) do
-    if result[key] == nil then fail(("'comment' has no argument '%s'"):format(key)) end
-    result[key] = value
+  for key, value in values.each_named(named) do
+    if key ~= "style" then
+      if result[key] == nil then fail(("'comment' has no argument '%s'"):format(key)) end
+      result[key] = value
+    end
   end
   return result
 end
 
 define("comment", "**", function(value, named, style)
   named = named or {}
-  if style == nil and named.style ~= nil then
-    style = named.style
-    local rest = data.map()
-    for key, option in data.pairs(named) do if key ~= "style" then rest[key] = option end end
-    named = rest
-  end
-  local p = comment_style(style, named)
+  local p = comment_style(style or named.style, named)
   local replace = methods.replace.call
   local prefix = ""
   if p.prefix ~= "" then

@@ -56,12 +56,15 @@ function M.items(value)
   return table.move(items, 1, count, 1, {}), count
 end
 
+local function itself(item) return item end
+
 --- Make a function that reads an attribute of items, as Jinja's filters do.
 -- @param attribute string such as "a.b.0", an integer, or nil for the item itself
 -- @param default any or nil: for what has no such attribute
 -- @param finish function or nil: applied to what was read
 function M.getter(attribute, default, finish)
   attribute, default = M.given(attribute), M.given(default)
+  if attribute == nil and default == nil then return finish or itself end
   local parts = {}
   if type(attribute) == "string" then
     for part in (attribute .. "."):gmatch("([^.]*)%.") do

@@ -14,12 +14,12 @@ Compiler.__index = Compiler
 
 -- The functions that compiled templates call, in the order they are passed.
 M.helpers = {
-  "N", "O", "T", "TF", "FN", "PK", "UP", "A", "AM", "I", "SLICE", "CALL", "CALLM", "ALL",
-  "SPREAD", "MERGE", "APPLY", "LIST", "TUPLE", "MAP", "ADD", "SUB", "MUL", "DIV", "FLOOR", "MOD",
-  "POW", "NEG", "POS", "CAT", "EQ", "LT", "LE", "GT", "GE", "IN", "CHAIN", "UNDEF", "UNDEFINED",
-  "NOTHING", "F", "TESTS", "ITEMS", "UNPACK", "CHARGE", "LOOP", "MACRO", "CONCAT", "SETATTR",
-  "DERIVE", "BLOCK", "REQUIRED", "SUPER", "SELF", "EXTENDS", "PARENT", "INCLUDE", "IMPORT",
-  "MEMBER",
+  "TYPE", "INTS", "N", "O", "T", "TF", "FN", "PK", "UP", "A", "AM", "I", "SLICE", "CALL", "CALLM",
+  "ALL", "SPREAD", "MERGE", "APPLY", "LIST", "TUPLE", "MAP", "ADD", "SUB", "MUL", "DIV", "FLOOR",
+  "MOD", "POW", "NEG", "POS", "CAT", "EQ", "LT", "LE", "GT", "GE", "IN", "CHAIN", "UNDEF",
+  "UNDEFINED", "NOTHING", "F", "TESTS", "ITEMS", "UNPACK", "CHARGE", "LOOP", "MACRO", "CONCAT",
+  "SETATTR", "DERIVE", "BLOCK", "REQUIRED", "SUPER", "SELF", "EXTENDS", "PARENT", "INCLUDE",
+  "IMPORT", "MEMBER",
 }
 
 function Compiler:refuse(at, message)

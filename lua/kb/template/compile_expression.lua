@@ -131,6 +131,10 @@ makers["choice"] = function(compiler, node)
   return ("UP(%s and PK(%s) or %s)"):format(test, yes, no), kind
 end
 
+local NATIVE = {
+  ["=="] = "==", ["!="] = "~=", ["<"] = "<", ["<="] = "<=", [">"] = ">", [">="] = ">=",
+}
+
 local COMPARE = {
   ["=="] = "EQ(%s, %s)", ["!="] = "(not EQ(%s, %s))", ["<"] = "LT(%s, %s)", ["<="] = "LE(%s, %s)",
   [">"] = "GT(%s, %s)", [">="] = "GE(%s, %s)", ["in"] = "IN(%s, %s)",
@@ -138,10 +142,14 @@ local COMPARE = {
 }
 
 makers["compare"] = function(compiler, node)
-  local first = value(compiler, node.first)
+  local first, first_kind = value(compiler, node.first)
   if #node.rest == 1 then
     local step = node.rest[1]
-    return COMPARE[step.op]:format(first, (value(compiler, step.value))), "boolean"
+    local second, second_kind = value(compiler, step.value)
+    if first_kind == "integer" and second_kind == "integer" and NATIVE[step.op] then
+      return ("(%s %s %s)"):format(first, NATIVE[step.op], second), "boolean"
+    end
+    return COMPARE[step.op]:format(first, second), "boolean"
   end
   local parts = { first }
   for _, step in ipairs(node.rest) do
@@ -154,8 +162,14 @@ end
 makers["attribute"] = function(compiler, node)
   local counter, kind = compiler:loop_counter(node)
   if counter then return counter, kind end
-  local read = methods.of_maps(node.name) and "AM" or "A"
-  return ("%s(%s, %s)"):format(read, value(compiler, node.base), quoted(node.name))
+  local name = quoted(node.name)
+  local base = value(compiler, node.base)
+  if methods.of_maps(node.name) then return ("AM(%s, %s)"):format(base, name) end
+  local found = node.base.kind == "name" and compiler:find(node.base.name)
+  if found and found.table then
+    return ("(%s[%s] or A(%s, %s))"):format(found.table, name, base, name)
+  end
+  return ("A(%s, %s)"):format(base, name)
 end
 
 makers["item"] = function(compiler, node)
@@ -170,10 +184,14 @@ makers["item"] = function(compiler, node)
   return ("SLICE(%s, %s)"):format(base, table.concat(bounds, ", "))
 end
 
--- The arguments of a call, as source: the map of names or "nil", and the rest
--- with a comma before each. `given` holds names that a tag adds.
+-- The arguments of a call, as source: the named ones (see `values.each_named`)
+-- or "nil", and the rest with a comma before each. `given` holds pairs of a name
+-- and a source that a tag adds.
 local function call_arguments(compiler, arguments, given)
-  local places, named, spread, merged = {}, given or {}, false, nil
+  local places, named, spread, merged = {}, {}, false, nil
+  for _, pair in ipairs(given or {}) do
+    named[#named + 1] = ("%s, [%s] = %s"):format(quoted(pair[1]), quoted(pair[1]), pair[2])
+  end
   for _, argument in ipairs(arguments) do
     if argument.spread then
       spread = true
@@ -181,14 +199,15 @@ local function call_arguments(compiler, arguments, given)
     elseif argument.spread_map then
       merged = value(compiler, argument.spread_map)
     elseif argument.name then
-      named[#named + 1] = ("{%s, %s}"):format(
-        quoted(argument.name), (value(compiler, argument.value)))
+      local name = quoted(argument.name)
+      named[#named + 1] = ("%s, [%s] = %s"):format(
+        name, name, (value(compiler, argument.value)))
     else
       local source = value(compiler, argument.value)
       places[#places + 1] = source
     end
   end
-  local names = #named > 0 and ("MAP{%s}"):format(table.concat(named, ", ")) or "nil"
+  local names = #named > 0 and ("{%s}"):format(table.concat(named, ", ")) or "nil"
   if merged then names = ("MERGE(%s, %s)"):format(names, merged) end
   if spread then
     for i, place in ipairs(places) do
@@ -202,7 +221,7 @@ end
 --- Turn a call into source.
 -- @param compiler table
 -- @param node table: the call
--- @param given list of source or nil: named arguments that the tag adds
+-- @param given list of { name, source } or nil: arguments that the tag adds
 function M.call(compiler, node, given)
   local base = node.base
   local names, places = call_arguments(compiler, node.arguments, given)

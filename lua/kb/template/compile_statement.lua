@@ -7,31 +7,47 @@ local M = {}
 local makers = {}
 local value, condition, quoted = expression.value, expression.condition, expression.quoted
 
--- Types whose Lua text is what the template shows.
-local PRINTS_AS_IS = { string = true, integer = true }
+-- The most pieces that become one concatenation: each takes a Lua local.
+local MAX_PIECES = 40
 
-local function emit_piece(compiler, node, place)
-  compiler.line = compiler:line_of(node.at)
-  if node.kind == "text" then
-    compiler:emit(("out[n + %d] = %s"):format(place, quoted(node.text)))
-    return
-  end
-  local source, kind = value(compiler, node.value)
-  if not PRINTS_AS_IS[kind] then source = ("O(%s)"):format(source) end
-  compiler:emit(("out[n + %d] = %s"):format(place, source))
+local function is_call(node)
+  return node.kind == "call"
 end
 
--- Runs of text and outputs share one advance of `n`.
+-- Give the source of a piece of output as a string. What may be no string goes
+-- through a local, so that strings, which most are, cost no call of ours.
+local function piece_source(compiler, node, ordered)
+  compiler.line = compiler:line_of(node.at)
+  if node.kind == "text" then return quoted(node.text) end
+  local source, kind = value(compiler, node.value)
+  if kind == "integer" then return ("INTS[%s]"):format(source) end
+  local variable = ("v%d"):format(compiler:id())
+  if ordered or kind == "string" then
+    compiler:emit(("local %s = %s"):format(variable, kind == "string" and source
+      or ("O(%s)"):format(source)))
+    return variable
+  end
+  compiler:emit(("local %s = %s"):format(variable, source))
+  return ('(TYPE(%s) == "string" and %s or\n--[[%d]] O(%s))'):format(
+    variable, variable, compiler:line_of(node.at), variable)
+end
+
+-- A run of text and outputs becomes one concatenation. When a call among them
+-- might change what another shows, each is turned into text at its turn.
 local function emit_pieces(compiler, body, from)
   local guard = compiler.in_root and compiler.has_extends
-  if guard then compiler:emit("if not P then") end
-  local place = from
-  while body[place] and (body[place].kind == "text" or body[place].kind == "output") do
-    emit_piece(compiler, body[place], place - from + 1)
-    place = place + 1
+  local to = from
+  while to - from < MAX_PIECES and body[to + 1]
+    and (body[to + 1].kind == "text" or body[to + 1].kind == "output") do
+    to = to + 1
   end
-  compiler:emit(("n = n + %d%s"):format(place - from, guard and " end" or ""))
-  return place
+  local run = table.move(body, from, to, 1, {})
+  local ordered = walk.any(run, is_call)
+  compiler:emit(guard and "if not P then" or "do")
+  local sources = {}
+  for i, node in ipairs(run) do sources[i] = piece_source(compiler, node, ordered) end
+  compiler:emit(("n = n + 1 out[n] = %s end"):format(table.concat(sources, " .. ")))
+  return to + 1
 end
 
 --- Emit the nodes of a body, one after the other.
@@ -148,11 +164,25 @@ makers["if"] = function(compiler, node)
   compiler:emit("end")
 end
 
+-- Attributes of a loop's variable are read without a call, from a local that
+-- certainly is a table.
+local function guard_target(compiler, node, body)
+  local name = node.target.kind == "name" and node.target.name
+  if not name or walk.assigned(node.body)[name] or not walk.reads_attribute(body, name) then
+    return
+  end
+  local entry = compiler.scope.names[name]
+  entry.table = entry.variable .. "_table"
+  compiler:emit(('local %s = TYPE(%s) == "table" and %s or {}'):format(
+    entry.table, entry.variable, entry.variable))
+end
+
 -- Keep only the items that pass the loop's `if`.
 local function emit_filter(compiler, node, names)
   compiler:emit(("local kept, m = {}, 0 for i = 1, %s do"):format(names.count))
   compiler:open_scope()
   declare_and_assign(compiler, node.target, names.items .. "[i]")
+  guard_target(compiler, node, node.test)
   compiler:emit(("if %s then m = m + 1 kept[m] = %s[i] end end"):format(
     condition(compiler, node.test), names.items))
   compiler:close_scope()
@@ -175,6 +205,7 @@ local function emit_rounds(compiler, node, names)
   local continues = walk.continues(node.body)
   if continues then compiler:emit("do") end
   declare_and_assign(compiler, node.target, ("%s[%s]"):format(names.items, names.counter))
+  guard_target(compiler, node, node.body)
   compiler:declare_assigned(node.body)
   local outer = compiler.continue_label
   compiler.continue_label = names.label
@@ -275,7 +306,7 @@ makers["call"] = function(compiler, node)
   compiler:emit("do")
   node.parameters = node.parameters or {}
   emit_macro(compiler, node, quoted "caller", "local caller")
-  local source = expression.call(compiler, node.value, { '{"caller", caller}' })
+  local source = expression.call(compiler, node.value, { { "caller", "caller" } })
   compiler:emit(("out[n + 1] = O(%s) n = n + 1 end"):format(source))
 end
 

@@ -17,5 +17,6 @@ end
 for _, name in ipairs { "upper", "lower", "trim", "replace", "indent", "string", "join" } do
   M.registry[name].gives = "string"
 end
+M.registry.length.gives = "integer"
 
 return M

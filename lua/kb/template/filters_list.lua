@@ -39,7 +39,10 @@ define("join", "d? attribute?", function(value, separator, attribute)
   local items, count = access.items(value)
   local read = arguments.getter(attribute)
   local parts = {}
-  for i = 1, count do parts[i] = text.str(read(items[i])) end
+  for i = 1, count do
+    local part = read(items[i])
+    parts[i] = type(part) == "string" and part or text.str(part)
+  end
   return table.concat(parts, separator and text.str(separator) or "")
 end)
 

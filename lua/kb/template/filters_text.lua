@@ -21,8 +21,8 @@ local function method(name)
   return function(value, ...) return call(str(value), ...) end
 end
 
-define("upper", "", method "upper")
-define("lower", "", method "lower")
+define("upper", "", function(value) return str(value):upper() end)
+define("lower", "", function(value) return str(value):lower() end)
 define("capitalize", "", method "capitalize")
 define("trim", "chars?", method "strip")
 define("center", "width?", function(value, width)
@@ -92,7 +92,8 @@ define("format", "**", function(value, named, ...)
   if named and first ~= nil then
     values.fail("'format' takes values by place or by name, not both")
   end
-  return require("kb.template.format").percent(str(value), named or values.tuple { ... })
+  return require("kb.template.format").percent(str(value),
+    named and values.named_map(named) or values.tuple { ... })
 end)
 
 local function percent_encode(value, safe)

@@ -130,7 +130,8 @@ define("string", "", text.str)
 define("length count", "", function(value)
   if type(value) == "string" then return text.length(value) end
   local kind = values.kind(value)
-  if kind == "list" or kind == "map" then return data.length(value) end
+  if kind == "list" then return #value end
+  if kind == "map" then return data.length(value) end
   if kind == "undefined" then values.fail_undefined(value) end
   fail(("'%s' object has no length"):format(values.type_name(value)))
 end)

@@ -115,9 +115,8 @@ signature.define(maps, "copy", "", function(map)
 end)
 
 define_changing(maps, "update", "**", function(map, named, other)
-  for _, source in ipairs { other or {}, named or {} } do
-    for key, value in data.pairs(source) do map[key] = value end
-  end
+  for key, value in data.pairs(other or {}) do map[key] = value end
+  for key, value in values.each_named(named) do map[key] = value end
 end)
 
 define_changing(maps, "setdefault", "key default?", function(map, key, default)

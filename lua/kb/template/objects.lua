@@ -68,15 +68,16 @@ function M.loop(items, count, recursion, depth)
 end
 
 -- Macro: 1 its function, 2 its name, 3 the names of its parameters, 4 to 6
--- whether it takes more arguments by place, by name, and a caller, 7 state.
+-- whether it takes more arguments by place, by name, and a caller, 7 the places
+-- of the names.
 local MACRO
 
 local function bind_names(macro, arguments, named)
-  local extra = values.map()
-  local places = {}
-  for place, name in ipairs(macro[3]) do places[name] = place end
-  for name, value in data.pairs(named or {}) do
-    local place = places[name]
+  local extra = macro[5] and values.map()
+  local places = macro[7]
+  for i = 1, named and #named or 0 do
+    local name = named[i]
+    local place, value = places[name], named[name]
     if place then
       if arguments[place] ~= nil then
         fail(("macro '%s' got the argument '%s' twice"):format(macro[2], name))
@@ -97,15 +98,21 @@ local function bind_caller(macro, named)
   if caller ~= nil and not macro[6] then
     fail(("macro '%s' takes no caller: it never uses 'caller'"):format(macro[2]))
   end
-  return caller or values.undefined("caller", "No caller defined")
+  return caller or macro[6] and values.undefined("caller", "No caller defined")
 end
 
 local function call_macro(macro, state, named, ...)
   local count, accepted = select("#", ...), #macro[3]
+  if not named and count <= accepted and not (macro[4] or macro[5] or macro[6]) then
+    state:enter()
+    local result = macro[1](...)
+    state:leave()
+    return result
+  end
   local arguments = { ... }
-  local rest = values.tuple {}
+  local rest = macro[4] and values.tuple {}
   if count > accepted then
-    if not macro[4] then
+    if not rest then
       fail(("macro '%s' takes not more than %d arguments"):format(macro[2], accepted))
     end
     table.move(arguments, accepted + 1, count, 1, rest)
@@ -139,8 +146,10 @@ MACRO = values.class {
 
 --- Make a macro; its function takes all parameters, then what else it accepts.
 function M.macro(_, name, parameters, more_places, more_names, caller, body)
+  local places = {}
+  for place, parameter in ipairs(parameters) do places[parameter] = place end
   return setmetatable(
-    { body, name, parameters, more_places, more_names, caller }, MACRO)
+    { body, name, parameters, more_places, more_names, caller, places }, MACRO)
 end
 
 -- Namespace: its attributes are its string keys.
@@ -164,9 +173,8 @@ end
 
 local function namespace(_, named, initial)
   local object = setmetatable({ {} }, NAMESPACE)
-  for _, source in ipairs { initial or {}, named or {} } do
-    for key, value in data.pairs(source) do M.set_attribute(object, key, value) end
-  end
+  for key, value in data.pairs(initial or {}) do M.set_attribute(object, key, value) end
+  for key, value in values.each_named(named) do M.set_attribute(object, key, value) end
   return object
 end
 
@@ -260,7 +268,7 @@ local function dict(_, named, initial)
       end
     end
   end
-  for key, value in data.pairs(named or {}) do map[key] = value end
+  for key, value in values.each_named(named) do map[key] = value end
   return map
 end
 

@@ -121,6 +121,7 @@ end
 -- Compiled templates number their output themselves, so that what a parent
 -- template takes back needs no clearing.
 local function concat(out, count)
+  if count == 1 then return out[1] end
   return table.concat(out, "", 1, count)
 end
 
@@ -223,8 +224,10 @@ end
 
 function H.CALL(state, callee, named, ...)
   if type(callee) == "function" then
-    if named then return values.or_null(callee(..., named)) end
-    return values.or_null(callee(...))
+    if not named then return values.or_null(callee(...)) end
+    local arguments = table.pack(...)
+    arguments[arguments.n + 1] = values.named_map(named)
+    return values.or_null(callee(table.unpack(arguments, 1, arguments.n + 1)))
   end
   local meta = getmetatable(callee)
   if type(meta) == "table" and meta.kb_kind == "object" and meta.call then
@@ -256,9 +259,12 @@ function H.MERGE(named, more)
     if values.is_undefined(more) then values.fail_undefined(more) end
     fail("what follows '**' must be a map")
   end
-  local merged = values.map()
-  for _, source in ipairs { named or {}, more } do
-    for key, value in data.pairs(source) do merged[key] = value end
+  local merged = named or {}
+  for name, value in data.pairs(more) do
+    if type(name) ~= "string" then fail("the names of arguments must be strings") end
+    if merged[name] ~= nil then fail(("the argument '%s' is given twice"):format(name)) end
+    merged[#merged + 1] = name
+    merged[name] = value
   end
   return merged
 end
@@ -281,6 +287,7 @@ end
 
 function H.IN(item, container) return operators.contains(container, item) end
 
+H.TYPE, H.INTS = type, text.integers
 H.N, H.F, H.TESTS = data.null, filters.registry, tests.registry
 H.O, H.CAT, H.CONCAT = text.output, text.join, concat
 H.T, H.TF, H.FN = operators.truth, operators.true_or_false, operators.false_or_nil

@@ -1,6 +1,5 @@
 -- Functions with named parameters: filters, tests and methods are kept in
 -- registries of them, so that wrong arguments are errors and not ignored.
-local data = require "kb.data"
 local values = require "kb.template.values"
 
 local M = {}
@@ -10,7 +9,7 @@ local M = {}
 -- @param names string: its names, separated by spaces
 -- @param parameters string: after the value itself, separated by spaces; `x?`
 --   may be left out; `*` at the end: any number more; `**`: also any names,
---   then the function gets (value, named map, ...)
+--   then the function gets (value, named, ...)
 -- @param call function(value, ...): what was left out is nil
 function M.define(registry, names, parameters, call)
   local entry = { call = call, names = {}, places = {}, required = 0 }
@@ -56,13 +55,15 @@ function M.complaint(entry, count, named)
   end
 end
 
+local NONE = {}
+
 --- Call an entry of a registry with arguments known only now.
 -- @param entry table
 -- @param value any: what the filter, test or method applies to
--- @param named map or nil
+-- @param named table or nil: see `values.each_named`
 -- @param ... the arguments by place
 function M.apply(entry, value, named, ...)
-  local names = named and data.keys(named) or {}
+  local names = named or NONE
   local count = select("#", ...)
   local complaint = M.complaint(entry, count, names)
   if complaint then values.fail(complaint) end

@@ -110,13 +110,21 @@ function M.repr(value)
   return repr(value, {})
 end
 
+-- The texts of small integers, made once each.
+M.integers = setmetatable({}, { __index = function(texts, number)
+  local written = tostring(number)
+  if number >= -1000 and number <= 100000 then texts[number] = written end
+  return written
+end })
+local integers = M.integers
+
 --- Write a value as Python's str() does.
 -- @raise when it is undefined, or holds what is undefined
 function M.str(value)
   local kind = type(value)
   if kind == "string" then return value end
   if kind == "number" then
-    return math_type(value) == "integer" and tostring(value) or float_text(value)
+    return math_type(value) == "integer" and integers[value] or float_text(value)
   end
   return (repr(value, {}))
 end
@@ -124,7 +132,7 @@ local str = M.str
 
 --- Write a value as the output of a template: null is nothing.
 function M.output(value)
-  if type(value) == "string" then return value end
+  if math_type(value) == "integer" then return integers[value] end
   if value == data.null then return "" end
   return str(value)
 end

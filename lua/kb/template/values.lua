@@ -9,6 +9,7 @@ local data = require "kb.data"
 local M = {}
 
 local null = data.null
+local type, math_type, getmetatable, rawget = type, math.type, getmetatable, rawget
 
 -- Values made by a template may be changed by it; those of the context never.
 local LIST = { kb_kind = "list", made_here = true }
@@ -97,12 +98,12 @@ end
 --   "map", "undefined", "object" (of the language), or "foreign"
 function M.kind(value)
   local kind = type(value)
-  if kind == "number" then return math.type(value) end
   if kind == "table" then
     local meta = getmetatable(value)
     if meta == nil then return value[1] ~= nil and "list" or "map" end
     return type(meta) == "table" and rawget(meta, "kb_kind") or "foreign"
   end
+  if kind == "number" then return math_type(value) end
   if kind == "string" or kind == "boolean" then return kind end
   return kind == "nil" and "null" or "foreign"
 end
@@ -138,6 +139,27 @@ local BUILTIN = M.class {
 -- @param call function(state, named, ...): `named` is nil or a map
 function M.builtin(call)
   return setmetatable({ call }, BUILTIN)
+end
+
+--- Walk the named arguments of a call, in the order they were written.
+-- Named arguments are a table that lists the names at 1..n and has their values
+-- under the names.
+-- @param named table or nil
+-- @return the three values of a generic `for`: name and value at each step
+function M.each_named(named)
+  local place = 0
+  return function()
+    place = place + 1
+    local name = named and named[place]
+    if name ~= nil then return name, named[name] end
+  end
+end
+
+--- Make a map of named arguments.
+function M.named_map(named)
+  local map = M.map()
+  for name, value in M.each_named(named) do map[name] = value end
+  return map
 end
 
 --- Turn Lua's nil into null, so that it can be an item.

@@ -76,6 +76,13 @@ function M.needs_outer(body, name)
   return false
 end
 
+--- Say whether an attribute of a variable is read anywhere below a node.
+function M.reads_attribute(node, name)
+  return M.any(node, function(found)
+    return found.kind == "attribute" and found.base.kind == "name" and found.base.name == name
+  end)
+end
+
 local SIMPLE = {
   index = true, index0 = true, first = true, last = true, length = true,
   revindex = true, revindex0 = true,
