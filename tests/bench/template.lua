@@ -20,7 +20,8 @@ local context = data.map { { "hosts", hosts }, { "domain", "cluster.local" } }
 
 -- `promised`: how many times as fast as Jinja2, both compiled before.
 local cases = {
-  { name = "a loop with one value", promised = 2, template = "{% for h in hosts %}{{ h.name }}\n{% endfor %}" },
+  { name = "a loop with one value", promised = 2,
+    template = "{% for h in hosts %}{{ h.name }}\n{% endfor %}" },
   { name = "backends of haproxy", promised = 3, template = [[
 {% for h in hosts %}
     server {{ h.name }} {{ h.ip }}:{{ h.port }} check weight {{ loop.index }}
