@@ -19,7 +19,8 @@ local suggest = require "kb.suggest"
 
 local M = {}
 
-local P, R, S, C, Cc, Cg, Ct = lpeg.P, lpeg.R, lpeg.S, lpeg.C, lpeg.Cc, lpeg.Cg, lpeg.Ct
+local P, R, S, V = lpeg.P, lpeg.R, lpeg.S, lpeg.V
+local C, Cc, Cg, Cs, Ct = lpeg.C, lpeg.Cc, lpeg.Cg, lpeg.Cs, lpeg.Ct
 
 local space = S " \t" ^ 0
 local separator = S ":,"
@@ -31,8 +32,9 @@ local with_subscript = Ct(Cg(C((1 - subscript) ^ 1), "name") * Cg(subscript, "sl
 local bracketed = P "[" * (1 - P "]") ^ 0 * "]"
 local part = (bracketed + (1 - separator - S "[] \t")) ^ 1
 -- A group in an expression may hold what would else separate patterns.
-local expression = P { (P "(" * (lpeg.V(1) + (1 - P ")")) ^ 0 * ")" + bracketed
-  + P "{" * (1 - P "}") ^ 0 * "}" + P "\\" * 1 + (1 - separator - S "()")) ^ 1 }
+local whole = bracketed + P "{" * (1 - P "}") ^ 0 * "}" + P "\\" * 1
+local expression = P { (V "group" + whole + (1 - separator)) ^ 1,
+  group = P "(" * (V "group" + whole + (1 - S "()")) ^ 0 * ")" }
 local term = Ct(Cg(C(S "!&") + Cc "", "mark") * space
   * (P "~" * Cg(C(expression), "regex") + Cg(C(part), "text")))
 local terms = Ct(space * (separator * space) ^ 0 * (term * space) * ((separator * space) ^ 1
@@ -51,7 +53,7 @@ end
 -- A glob as a pattern of Lua.
 local set_member = S "%^[" / "%%%0" + (1 - P "]")
 local glob_set = (P "[!" / "[^" + "[") * set_member ^ 1 * "]"
-local glob_pattern = lpeg.Cs((P "*" / ".*" + P "?" / "." + glob_set + R("az", "AZ", "09")
+local glob_pattern = Cs((P "*" / ".*" + P "?" / "." + glob_set + R("az", "AZ", "09")
   + P(1) / "%%%0") ^ 0)
 
 local function is_glob(text) return text:find "[*?%[]" ~= nil end
@@ -87,11 +89,13 @@ local function by_name(inventory, text)
   return text == "localhost" and { text } or nil
 end
 
--- w[0:2] as the names of hosts, when all of them are.
+-- w[0:2] as the names of hosts; nil when it is no range.
 local function by_range(inventory, text)
-  local list = text:find("[", 1, true) and names.expand(text)
+  local list = text:find("[", 1, true) and names.expand(text) or nil
   for _, name in ipairs(list or {}) do
-    if not inventory:has(name) then return nil end
+    if not inventory:has(name) then
+      return nil, ("%q names %s, which is no host"):format(text, name)
+    end
   end
   return list
 end
@@ -132,7 +136,10 @@ local function by_text(inventory, text)
   local sliced = with_subscript:match(text)
   local members = sliced and by_name(inventory, sliced.name)
   if members then return slice(unique(members), sliced.slice, text) end
-  members = by_range(inventory, text) or by_name(inventory, text)
+  local message
+  members, message = by_range(inventory, text)
+  if message then return nil, message end
+  members = members or by_name(inventory, text)
   if members then return members end
   return unknown(inventory, sliced and not is_glob(sliced.name) and sliced.name or text)
 end
@@ -140,7 +147,10 @@ end
 local function by_regex(inventory, text)
   local test, message = regex.compile(text)
   if not test then return nil, message end
-  return members_by(inventory, test) or unknown(inventory, "~" .. text)
+  local ok, members = pcall(members_by, inventory, test)
+  if not ok then return nil, ("~%s: %s"):format(text, members) end
+  if members then return members end
+  return nil, ("no host and no group fits ~%s"):format(text)
 end
 
 local function members_of(inventory, item)

@@ -51,7 +51,9 @@ local function read_file(into, path)
       .. "supported: save what it prints, or write the inventory in Lua")
   end
   local yaml_named = extension == "yml" or extension == "yaml" or extension == "json"
-  if not yaml_named and looks_like_ini(text) then return ini.read(into, text, path) end
+  if extension == "ini" or not yaml_named and looks_like_ini(text) then
+    return ini.read(into, text, path)
+  end
   shape.read(into, files.read(path, into.warn), path, false)
 end
 

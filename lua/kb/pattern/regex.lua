@@ -1,6 +1,7 @@
 -- Regular expressions for `~pattern`: the part of Python's that host names need.
 -- An expression becomes a function that tries every way to match, with what
--- follows as its continuation; names are short, so that is quick enough.
+-- follows as its continuation; names are short, so that is quick enough, and for
+-- expressions like (a*)*b, for which it never is, there is a limit.
 local lpeg = require "lpeg"
 
 local M = {}
@@ -30,9 +31,14 @@ local function either(a, b)
   return function(text, at, go_on) return a(text, at, go_on) or b(text, at, go_on) end
 end
 
+local MOST_ROUNDS = 100000 -- of all repetitions in one name
+local rounds = 0
+
 -- As many as possible first; an empty round ends it.
 local function repeated(item, least, most)
   local function round(text, at, done, go_on)
+    rounds = rounds + 1
+    if rounds > MOST_ROUNDS then error("there are too many ways to match", 0) end
     local more = done < most and item(text, at, function(next_at)
       return (next_at > at or done < least) and round(text, next_at, done + 1, go_on)
     end)
@@ -78,7 +84,8 @@ local grammar = P {
 -- `^` and `$`. As in Ansible it must match at the beginning of a name, and need
 -- not reach its end.
 -- @param text string: without the ~
--- @return function(name) -> boolean; or nil and a message
+-- @return function(name) -> boolean, which raises a text when it would take too
+--   long; or nil and a message
 function M.compile(text)
   local matcher = grammar:match(text)
   if not matcher then
@@ -86,6 +93,7 @@ function M.compile(text)
       .. "* + ? {m,n} ^ $"):format(text)
   end
   return function(name)
+    rounds = 0
     return matcher(name, 1, function() return true end) and true or false
   end
 end
