@@ -29,6 +29,15 @@ die() {
   exit 1
 }
 
+# step TITLE COMMAND...: run it and say how long it took.
+step() {
+  local title=$1 begun
+  shift
+  begun=$(clock)
+  "$@"
+  say "$title ($(($(clock) - begun)) s)"
+}
+
 need_root() {
   [ "$(id -u)" = 0 ] || die "must run as root (nodes are containers); try: sudo $0"
 }

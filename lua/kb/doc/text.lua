@@ -54,6 +54,13 @@ function M.signature(entry)
 end
 
 local function value_text(value)
+  if type(value) == "table" then
+    local words = {}
+    for _, item in ipairs(value) do
+      words[#words + 1] = value_text(item)
+    end
+    return "{ " .. table.concat(words, ", ") .. " }"
+  end
   return type(value) == "string" and ("%q"):format(value) or tostring(value)
 end
 

@@ -36,7 +36,8 @@ lab_take_number() {
   exec {lock}>"$KBRUN_CACHE/.lab-numbers.lock"
   flock "$lock"
   number=$(($(printf '%s' "$LAB" | cksum | cut -d' ' -f1) % 255 + 1))
-  while grep -qsx "$number" "$LAB_ROOT"/*/number; do
+  # A bridge may also belong to a lab that keeps its disks elsewhere.
+  while grep -qsx "$number" "$LAB_ROOT"/*/number || [ -e "/sys/class/net/kb$number-out" ]; do
     number=$((number % 255 + 1))
   done
   mkdir -p "$LAB_DIR/nodes"
