@@ -4,7 +4,6 @@
 -- believed only when the marker behind its output has arrived, so a shell or connection that dies
 -- is never taken for success.
 local become = require "kb.become"
-local crypto = require "kb.core.crypto"
 local program = require "kb.shell.program"
 local quote = require "kb.quote"
 local new_request = require("kb.shell.request").new
@@ -249,6 +248,9 @@ function Shell:run(text, opts)
     ok, message, code = self:_await(request)
   end
   running.over = true
+  if ok and self.lost then -- closed meanwhile, by which the command was ended
+    ok, message, code = nil, "it was closed", "ECLOSED"
+  end
   if request.source_error and ok then
     local why = request.source_error
     return nil, ("%s: its input failed: %s"):format(self.name, why[1]), why[2] or "EINVAL"
@@ -282,12 +284,6 @@ local function tools(text)
   return has
 end
 
-local function new_nonce()
-  return (crypto.random(16):gsub(".", function(c)
-    return ("%02x"):format(c:byte())
-  end))
-end
-
 local function listen(self, nonce)
   self.count = 0
   self.scans = { out = scan.new("\1" .. nonce .. ":"), err = scan.new("\1" .. nonce .. ":") }
@@ -296,7 +292,7 @@ end
 local function start(self, opts)
   local ok, message, code
   if opts.become then
-    local nonce = new_nonce() -- the real one does not appear in the host's list of processes
+    local nonce = program.nonce() -- the real one does not appear in the host's list of processes
     listen(self, nonce)
     ok, message, code = become.enter(self, opts, nonce)
     if not ok then
@@ -323,15 +319,16 @@ end
 -- @param connection table: its exec is called once
 -- @param opts table: name (for messages), become ("sudo" or "su"), become_user, become_password
 -- (string, secret or function), timeout (seconds until it must answer; 20)
--- @return shell; or nil, message, code (EAUTH when becoming the user was refused)
+-- @return shell; or nil, message, code (EAUTH when becoming the user was refused), and true when
+-- the connection would not start another command
 function M.open(connection, opts)
   local _ <close> = task.within(opts.timeout or 20)
   local channel, message, code = connection:exec(program.boot)
   if not channel then
-    return nil, message, code
+    return nil, message, code, true
   end
   local self = setmetatable({
-    name = opts.name or "host", channel = channel, nonce = new_nonce(), sent = 0, received = 0,
+    name = opts.name or "host", channel = channel, nonce = program.nonce(), sent = 0, received = 0,
   }, Shell)
   local ok
   ok, message, code = start(self, opts)

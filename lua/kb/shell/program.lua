@@ -9,6 +9,7 @@
 -- operator is noticed. When the command has ended, a marker on both of its streams says so; it
 -- begins with byte 1 and the nonce, which nobody on the host knows.
 
+local crypto = require "kb.core.crypto"
 local quote = require "kb.quote"
 
 local M = {}
@@ -114,6 +115,14 @@ done
 -- Indentation is for readers here; the host is sent the bare lines.
 program = program:gsub("\n +", "\n")
 
+--- Digits that nobody can guess.
+-- @return string: 32 hexadecimal digits
+function M.nonce()
+  return (crypto.random(16):gsub(".", function(c)
+    return ("%02x"):format(c:byte())
+  end))
+end
+
 --- Quote a text into one word on one line; the shell has a line break in $n.
 -- @param text string
 -- @return string
@@ -135,7 +144,8 @@ end
 -- @return string
 function M.clean()
   return "exec env -i PATH=" .. PATH
-    .. [[ HOME="${HOME:-/}" USER="${USER-}" LOGNAME="${LOGNAME-}" LC_ALL=C]]
+    .. [[ HOME="${HOME:-/}" USER="${USER:-$(id -un)}"]]
+    .. [[ LOGNAME="${LOGNAME:-$(id -un)}" LC_ALL=C]]
 end
 
 return M
