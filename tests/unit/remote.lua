@@ -18,8 +18,10 @@ test("a batch is one round trip and tells its commands apart", function()
   local r <close> = open()
   check.ok(r:run "true")
   local before = r:stats().trips
-  local results = check.ok(r:batch { "echo a; echo b >&2", "exit 4", "cat; cd /; x=1", "echo \"[$x]\"; (",
-    "", "printf c", "kill -9 $$", "printf d; printf e >&2", "sleep 100 & kill -9 $!; wait $!" })
+  local results = check.ok(r:batch {
+    "echo a; echo b >&2", "exit 4", "cat; cd /; x=1", "echo \"[$x]\"; (", "", "printf c",
+    "kill -9 $$", "printf d; printf e >&2", "sleep 100 & kill -9 $!; wait $!",
+  })
   check.equal(r:stats().trips - before, 2, "round trips: one, and one after the command that killed")
   local short = {}
   for i, one in ipairs(results) do
