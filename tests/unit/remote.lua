@@ -22,7 +22,7 @@ test("a batch is one round trip and tells its commands apart", function()
     "echo a; echo b >&2", "exit 4", "cat; cd /; x=1", "echo \"[$x]\"; (", "", "printf c",
     "kill -9 $$", "printf d; printf e >&2", "sleep 100 & kill -9 $!; wait $!",
   })
-  check.equal(r:stats().trips - before, 2, "round trips: one, and one after the command that killed")
+  check.equal(r:stats().trips - before, 2, "one, and one more after the command that killed")
   local short = {}
   for i, one in ipairs(results) do
     short[i] = { one.code, one.signal or "", one.out }

@@ -1,0 +1,56 @@
+local test = ...
+local check = require "lib.check"
+local program = require "lib.program"
+local zstd = require "kb.core.zstd"
+
+local text = ("all work and no play "):rep(20000)
+
+local function compress(data, size)
+  local c, out = zstd.compressor(1), {}
+  for at = 1, #data, size do
+    out[#out + 1] = c:feed(data:sub(at, at + size - 1))
+  end
+  out[#out + 1] = c:finish()
+  return table.concat(out)
+end
+
+test("what is compressed in pieces is decompressed in other pieces", function()
+  local packed = compress(text, 1000)
+  check.equal(#packed < #text / 10, true)
+  local d, out = zstd.decompressor(), {}
+  for at = 1, #packed, 7 do
+    out[#out + 1] = check.ok(d:feed(packed:sub(at, at + 6)))
+  end
+  check.ok(d:finish())
+  check.equal(table.concat(out) == text, true)
+  check.equal(zstd.decompressor():feed(compress("", 1)), "")
+end)
+
+test("the zstd program reads ours, and we what it writes", function()
+  check.equal(program.run({ "zstd", "-dc" }, { input = compress(text, 65536) }).out == text, true)
+  local packed = program.run({ "zstd", "-c" }, { input = text }).out
+  check.equal(zstd.decompressor():feed(packed) == text, true)
+end)
+
+test("what is damaged, cut or a bomb is refused", function()
+  local packed = compress(text, 65536)
+  local d = zstd.decompressor()
+  check.ok(d:feed(packed:sub(1, -9)))
+  check.equal({ d:finish() }, { nil, "zstd: the data ends too early", "EINVAL" })
+  local _, message, code = zstd.decompressor():feed(packed:sub(1, 20) .. "\255\255" .. packed:sub(23))
+  check.equal(code, "EINVAL")
+  check.contains(message, "zstd:")
+  _, message = zstd.decompressor():feed(packed, 1000)
+  check.equal(message, "zstd: more than 1000 bytes")
+  check.raises("1 to 19", zstd.compressor, 99)
+end)
+
+test("what is closed cannot be used", function()
+  local c = zstd.compressor()
+  c:close()
+  c:close()
+  check.raises("closed", c.feed, c, "x")
+  local d = zstd.decompressor()
+  d:close()
+  check.raises("closed", d.feed, d, "x")
+end)
