@@ -7,6 +7,7 @@ local program = require "kb.shell.program"
 local shell = require "kb.shell"
 local sys = require "kb.core.sys"
 local task = require "kb.core.task"
+local transfer = require "kb.transfer"
 
 local M = {}
 
@@ -227,6 +228,27 @@ function Remote:batch(commands, opts)
     end
   end
   return all
+end
+
+--- Put a file on the host, whole or not at all. A link in its place is replaced, not followed.
+-- @param spec table: path; content (string or secret), file (a local path) or read (function giving
+-- pieces, then nil); owner, group, mode (integer; what is not given stays as it was, or is whoever
+-- writes and 0644); validate (a command that must succeed before; %s is the new file), backup (true
+-- or a suffix: keep what was there under another name), user (who writes it), compress (false:
+-- never), progress (function of bytes done and total)
+-- @return true and a table: changed (the content), sent (bytes), backup (its path). Or nil,
+-- message, code: EISDIR, ENOENT (no such directory), EINVAL (validate failed), EBADMSG (it arrived damaged),
+-- EIO, or as of run
+function Remote:put(spec)
+  return transfer.put(self, spec)
+end
+
+--- Get a file from the host, whole or not at all.
+-- @param spec table: path; to (a local path) or write (function of each piece), mode (of the local
+-- file, integer, 0600), user (who reads it), progress (function of bytes done and total)
+-- @return true and a table: changed, received (bytes). Or nil, message, code as of put
+function Remote:get(spec)
+  return transfer.get(self, spec)
 end
 
 --- What the connection has cost so far.

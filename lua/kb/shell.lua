@@ -19,6 +19,10 @@ M.LONGEST = 100 * 1024
 -- How long a command may take to end after TERM, and then after KILL.
 local GRACE = 1
 
+-- What is left of a command's input when it has ended early is sent all the same, to keep the
+-- shell, unless it is more than this.
+local MUCH = 1 << 20
+
 -- How long the output of a shell that has ended may still be on its way.
 local LAST_WORDS = 0.2
 
@@ -172,21 +176,32 @@ local function pieces(source)
   end
 end
 
--- Send the command's input, each piece behind its length. When the source fails the command must
--- not take what it got for the whole: it is killed.
-local function feed(self, request, source)
+-- Send the command's input: each piece behind its length, or one length before all of them. When
+-- the source fails the command must not take what it got for the whole: it is killed. In the midst
+-- of a length that was promised, only the shell's end can do that.
+local function feed(self, request, source, size)
   local ok, chunk, message, code
+  local left = size or 0
+  if left > 0 and not self:_write(left .. "\n") then
+    return
+  end
   repeat
     ok, chunk, message, code = pcall(source)
+    local data = chunk and not size and chunk ~= "" and #chunk .. "\n" .. chunk or chunk or ""
+    left = left - (size and #data or 0)
+    if ok and not message and size and (left < 0 or not chunk and left > 0) then
+      message = ("it was %d bytes too %s"):format(math.abs(left), left < 0 and "long" or "short")
+    end
     if not ok or message then
       request.source_error = { ok and message or chunk, code }
-      if not self:_write("KILL\n") then
-        return
-      end
-    elseif chunk and chunk ~= "" and not self:_write(#chunk .. "\n" .. chunk) then
+      return size and lose(self) or self:_write("KILL\n0\n")
+    elseif request.ended and left > MUCH then
+      request.abandoned = true
+      return lose(self)
+    elseif not self:_write(data) then
       return
     end
-  until not ok or not chunk or request.ended
+  until not chunk or request.ended and left == 0
   request.fed = self:_write("0\n") or false
 end
 
@@ -221,8 +236,9 @@ end
 
 --- Run a command and wait for its end.
 -- @param text string: POSIX shell text; it runs in a /bin/sh of its own
--- @param opts table: stdin (string, secret or function giving pieces, then nil), env, cwd, timeout
--- (seconds), on_output (function of "out" or "err" and a piece), discard (do not collect output),
+-- @param opts table: stdin (string, secret or function giving pieces, then nil), size (of the
+-- pieces together, if known: cheaper), env, cwd, timeout (seconds), on_output (function of "out" or
+-- "err" and a piece), discard (do not collect output),
 -- combine (stderr goes into stdout, in order)
 -- @return table: code, signal (its name; code is then 128 + its number), out, err, seconds; or
 -- nil, message, code, and when it timed out a table with out and err so far
@@ -241,17 +257,19 @@ function Shell:run(text, opts)
   ok, message, code = self:_write(line)
   if ok and request.streamed then
     local _ <close> = setmetatable({
-      task.background(feed, self, request, pieces(secret.reveal(opts.stdin))),
+      task.background(feed, self, request, pieces(secret.reveal(opts.stdin)), opts.size),
     }, Helpers)
     ok, message, code = self:_await(request)
   elseif ok then
     ok, message, code = self:_await(request)
   end
   running.over = true
-  if ok and self.lost then -- closed meanwhile, by which the command was ended
+  if request.abandoned then
+    ok = true
+  elseif ok and self.lost then -- closed meanwhile, by which the command was ended
     ok, message, code = nil, "it was closed", "ECLOSED"
   end
-  if request.source_error and ok then
+  if request.source_error then
     local why = request.source_error
     return nil, ("%s: its input failed: %s"):format(self.name, why[1]), why[2] or "EINVAL"
   elseif not ok then

@@ -1,0 +1,404 @@
+--- Files to and from a host, as streams into and out of commands.
+--
+-- A file arrives whole or not at all: it is written under another name in the same directory, gets
+-- its owner and mode, is compared by digest, synced and renamed. What the host has already is not
+-- sent; a long transfer that broke goes on where it ended.
+local crypto = require "kb.core.crypto"
+local quote = require "kb.quote"
+local script = require "kb.transfer.script"
+local secret = require "kb.secret"
+local sys = require "kb.core.sys"
+local task = require "kb.core.task"
+local zstd = require "kb.core.zstd"
+
+local M = {}
+
+-- Content up to this size goes along with the first request.
+local SMALL = 64 * 1024
+
+local PIECE = 256 * 1024
+
+-- Compressed data goes in larger pieces, because each costs a process on the host.
+local FRAME = 2 * 1024 * 1024
+
+-- Compression pays when it saves this part of what is sent: encrypting a byte costs about as much
+-- as compressing one.
+local SAVING = 0.4
+
+-- The pieces of a file; others may read it at the same time.
+local function pieces_of(file, from, to)
+  return function()
+    if from == to then
+      return nil
+    end
+    file:seek("set", from)
+    local piece = file:read(math.min(PIECE, to - from))
+    if not piece then
+      return nil, "the file became shorter while it was read", "EIO"
+    end
+    from = from + #piece
+    return piece
+  end
+end
+
+-- What is closed by closing a file.
+local Source = {
+  __close = function(source)
+    if source.file then
+      source.file:close()
+    end
+  end,
+}
+
+local function hash_of(read)
+  local hash, size = crypto.hash("sha256"), 0
+  while true do
+    local piece, message, code = read()
+    if message then
+      return nil, message, code
+    elseif not piece then
+      return hash:final(), size
+    end
+    hash:update(piece)
+    size = size + #piece
+    task.yield()
+  end
+end
+
+local known = {} -- path -> { size, mtime, digest } of files hashed before, one for many hosts
+
+local function digest_of(path, file, stat)
+  local last = known[path]
+  if last and last.size == stat.size and last.mtime == stat.mtime then
+    return last.digest
+  end
+  local digest, message, code = hash_of(pieces_of(file, 0, stat.size))
+  if digest then
+    known[path] = { size = stat.size, mtime = stat.mtime, digest = digest }
+  end
+  return digest, message, code
+end
+
+-- What is sent: { size, digest, read(from) -> function giving pieces }, to be closed.
+local function of_text(text)
+  return setmetatable({
+    size = #text,
+    digest = crypto.digest("sha256", text),
+    text = text,
+    read = function(from)
+      return function()
+        local piece = from < #text and text:sub(from + 1, from + PIECE) or nil
+        from = from + PIECE
+        return piece
+      end
+    end,
+  }, Source)
+end
+
+local function of_file(path)
+  local stat, message, code = sys.stat(path)
+  if not stat then
+    return nil, message, code
+  elseif stat.kind ~= "file" then
+    return nil, path .. " is not a file but a " .. stat.kind, "EINVAL"
+  end
+  local file
+  file, message = io.open(path, "rb")
+  if not file then
+    return nil, message, "EACCES"
+  end
+  local source = setmetatable({
+    file = file,
+    size = stat.size,
+    read = function(from)
+      return pieces_of(file, from, stat.size)
+    end,
+  }, Source)
+  source.digest, message, code = digest_of(path, file, stat)
+  if not source.digest then
+    file:close()
+    return nil, path .. ": " .. message, code
+  end
+  return source
+end
+
+-- Data of unknown length is kept in a file of ours until all of it is there: its digest and size
+-- must be known before the first byte is sent.
+local function of_function(read)
+  local file = io.tmpfile()
+  while true do
+    local piece, message, code = read()
+    if message then
+      file:close()
+      return nil, message, code
+    elseif not piece then
+      break
+    end
+    file:write(piece)
+  end
+  local size = file:seek("end")
+  return setmetatable({
+    file = file,
+    size = size,
+    digest = hash_of(pieces_of(file, 0, size)),
+    read = function(from)
+      return pieces_of(file, from, size)
+    end,
+  }, Source)
+end
+
+local function open_source(spec)
+  if spec.content then
+    return of_text(secret.reveal(spec.content))
+  elseif spec.file then
+    return of_file(spec.file)
+  elseif spec.read then
+    return of_function(spec.read)
+  end
+  error("put needs content, file or read", 0)
+end
+
+local function values_of(spec, source)
+  local path = spec.path:sub(1, 1) == "-" and "./" .. spec.path or spec.path
+  local dir = path:match("^(.*)/[^/]*$") or "."
+  return {
+    f = path, d = dir == "" and "/" or dir, h = source.digest, s = source.size,
+    u = spec.owner or "", g = spec.group or "",
+    m = spec.mode and ("%o"):format(spec.mode) or "",
+    v = spec.validate and spec.validate:gsub("%%s", '"$t"') or "",
+    b = spec.backup and (spec.backup == true and os.date("!.%Y%m%dT%H%M%SZ~") or spec.backup) or "",
+  }
+end
+
+local function failed(remote, path, result)
+  local why = result.err:gsub("%s+$", "")
+  if why == "" then
+    why = result.signal and "ended by " .. result.signal or "exit status " .. result.code
+  end
+  return nil, ("%s: %s: %s"):format(remote.name, path, why), script.codes[result.code] or "EIO"
+end
+
+local function run(remote, spec, name, values, opts)
+  opts = opts or {}
+  opts.user = spec.user
+  local result, message, code = remote:run(script.text(name, values), opts)
+  if not result then
+    return nil, message, code
+  elseif result.code ~= 0 then
+    return failed(remote, spec.path, result)
+  end
+  return result
+end
+
+local function counted(read, progress, done, total)
+  if not progress then
+    return read
+  end
+  return function()
+    local piece, message, code = read()
+    if piece then
+      done = done + #piece
+      progress(done, total)
+    end
+    return piece, message, code
+  end
+end
+
+-- Whether a sample says that compression pays.
+local function compresses(source, at)
+  local sample = source.read(at)()
+  if not sample or #sample < 4096 then
+    return false
+  end
+  local c <close> = zstd.compressor(1)
+  return #c:feed(sample) + #c:finish() < #sample * (1 - SAVING)
+end
+
+local function compressed(read)
+  local c, over = zstd.compressor(1), false
+  return function()
+    local parts, size = {}, 0
+    while not over and size < FRAME do
+      local piece, message, code = read()
+      if message then
+        return nil, message, code
+      end
+      over = piece == nil
+      parts[#parts + 1] = over and c:finish() or c:feed(piece)
+      size = size + #parts[#parts]
+      task.yield()
+    end
+    return size > 0 and table.concat(parts) or nil
+  end
+end
+
+local function put_large(remote, spec, source, values)
+  local result, message, code = run(remote, spec, "probe", values)
+  if not result then
+    return nil, message, code
+  elseif result.out == "same" then
+    return true, { changed = false, sent = 0 }
+  end
+  local at, tool = result.out:match("^have (%d+) ?(%a*)$")
+  at = tonumber(at)
+  values.at, values.z = at, "cat"
+  local opts = { stdin = counted(source.read(at), spec.progress, at, source.size) }
+  opts.size = source.size - at
+  if tool == "zstd" and spec.compress ~= false and compresses(source, at) then
+    values.z, opts.size = "zstd -dc", nil
+    opts.stdin = compressed(opts.stdin)
+  end
+  result, message, code = run(remote, spec, "large", values, opts)
+  if not result and code == "EBADMSG" and at > 0 then -- the part from before was bad, and is gone
+    return put_large(remote, spec, source, values)
+  elseif not result then
+    return nil, message, code
+  end
+  return true, { changed = true, sent = source.size - at }
+end
+
+--- Put a file on a host; see Remote:put.
+-- @param remote kb.remote
+-- @param spec table
+-- @return true and a table; or nil, message, code
+function M.put(remote, spec)
+  quote(spec.path)
+  local source <close>, message, code = open_source(spec)
+  if not source then
+    return nil, message, code
+  end
+  local values = values_of(spec, source)
+  local result
+  local done, info
+  if source.size > SMALL then
+    done, info, code = put_large(remote, spec, source, values)
+    message = info
+  else
+    result, message, code = run(remote, spec, "small", values, {
+      stdin = source.text or source.read(0), size = source.size,
+    })
+    done = result and true
+    info = result and { changed = result.out == "changed",
+      sent = result.out == "changed" and source.size or 0 }
+  end
+  if not done then
+    return nil, message, code
+  end
+  if spec.progress then
+    spec.progress(source.size, source.size)
+  end
+  info.backup = info.changed and values.b ~= "" and spec.path .. values.b or nil
+  return true, info
+end
+
+-- What receives a file: { write(piece), done(digest) -> true or nil, message, code }.
+local function into_function(spec)
+  return { write = spec.write, done = function() return true end, drop = function() end }
+end
+
+local function into_file(spec)
+  local temp = spec.to .. ".kbrun-part"
+  local file, message = io.open(temp, "wb")
+  if not file then
+    return nil, message, "EACCES"
+  end
+  sys.chmod(temp, spec.mode or 384) -- 0600: who knows what is in it
+  return {
+    write = function(piece)
+      assert(file:write(piece))
+    end,
+    done = function()
+      local ok, why = file:close()
+      ok, why = ok and os.rename(temp, spec.to), why
+      return ok, why and tostring(why), "EIO"
+    end,
+    drop = function()
+      pcall(file.close, file)
+      sys.remove(temp)
+    end,
+  }
+end
+
+-- The first line of what comes, then so many bytes.
+local function receiver(target, spec, hash)
+  local state = { head = "", done = 0 }
+  local function body(piece)
+    hash:update(piece)
+    target.write(piece)
+    state.done = state.done + #piece
+    if spec.progress then
+      spec.progress(state.done, state.size)
+    end
+  end
+  function state.take(kind, data)
+    if kind == "err" then
+      state.err = (state.err or "") .. data
+    elseif state.size or state.same then
+      body(data)
+    else
+      state.head = state.head .. data
+      local line, rest = state.head:match("^([^\n]*)\n(.*)$")
+      state.same = line == "same"
+      state.size = line and tonumber(line:match("^size (%d+)$"))
+      if state.size and rest ~= "" then
+        body(rest)
+      end
+    end
+  end
+  return state
+end
+
+local function check(remote, spec, state, hash)
+  local digest = (state.err or ""):match("^(%x+)%s*$")
+  if state.done ~= state.size or digest ~= hash:final() then
+    return nil, ("%s: %s: what came is not what is there; it may have changed meanwhile")
+      :format(remote.name, spec.path), "EBADMSG"
+  end
+  return true
+end
+
+--- Get a file from a host; see Remote:get.
+-- @param remote kb.remote
+-- @param spec table
+-- @return true and a table; or nil, message, code
+function M.get(remote, spec)
+  quote(spec.path)
+  local values = { f = spec.path:gsub("^%-", "./-"), s = -1, h = "" }
+  local there = spec.to and sys.stat(spec.to)
+  if there and there.kind == "file" then
+    local mine <close> = of_file(spec.to)
+    values.s, values.h = mine and mine.size or -1, mine and mine.digest or ""
+  end
+  local target, message, code = (spec.to and into_file or into_function)(spec)
+  if not target then
+    return nil, message, code
+  end
+  local kept = false
+  local _ <close> = setmetatable({}, { __close = function()
+    if not kept then
+      target.drop()
+    end
+  end })
+  local hash = crypto.hash("sha256")
+  local state = receiver(target, spec, hash)
+  local result
+  result, message, code = remote:run(script.text("send", values),
+    { user = spec.user, on_output = state.take, discard = true })
+  if not result then
+    return nil, message, code
+  elseif result.code ~= 0 then
+    result.err = state.err or ""
+    return failed(remote, spec.path, result)
+  elseif state.same then
+    return true, { changed = false, received = 0 }
+  end
+  local ok
+  ok, message, code = check(remote, spec, state, hash)
+  if ok then
+    ok, message, code = target.done()
+    kept = ok
+  end
+  return ok, ok and { changed = true, received = state.done } or message, code
+end
+
+return M

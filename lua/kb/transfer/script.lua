@@ -1,0 +1,147 @@
+--- What runs on a host to receive and send files: POSIX sh, given its values as variables.
+--
+-- f the path, d its directory, h and s the SHA-256 and size that the content must have, u, g and m
+-- the owner, group and mode wanted (empty: as before, or whose who writes it and 644), v a check of
+-- the temporary file $t, b the suffix of a backup, z a decompressor or cat.
+local quote = require "kb.quote"
+
+local M = {}
+
+--- Statuses with which the scripts tell why they gave up.
+M.codes = {
+  [61] = "EISDIR", [62] = "ENOENT", [63] = "EINVAL", [64] = "EBADMSG", [65] = "EIO",
+}
+
+-- openssl's SHA-256 is several times as fast, but takes longer to start.
+local common = [==[
+fail() {
+  printf '%s\n' "$2" >&2
+  exit "$1"
+}
+sum() {
+  x=
+  [ "$s" -lt 4194304 ] || x=$(openssl dgst -sha256 -r <"$1" 2>/dev/null)
+  [ -n "$x" ] || x=$(sha256sum <"$1") || return
+  printf %s "${x%% *}"
+}
+dress() {
+  [ -z "$u$g" ] || chown "$u${g:+:$g}" "$1" || exit 65
+  chmod "${m:-644}" "$1" || exit 65
+}
+target() {
+  [ ! -d "$f" ] || [ -L "$f" ] || fail 61 "$f is a directory"
+  [ ! -e "$f" ] || [ -f "$f" ] || [ -L "$f" ] || fail 61 "$f is not a regular file"
+  [ -d "$d" ] || fail 62 "there is no directory $d"
+  if [ -f "$f" ] && [ ! -L "$f" ]; then
+    if [ "$(stat -c %s "$f")" = "$s" ] && [ "$(sum "$f")" = "$h" ]; then
+      [ -n "$m" ] || m=$(stat -c %a "$f")
+      dress "$f"
+      printf same
+      exit 0
+    fi
+    [ -n "$u" ] || u=$(stat -c %u "$f")
+    [ -n "$g" ] || g=$(stat -c %g "$f")
+    [ -n "$m" ] || m=$(stat -c %a "$f")
+  fi
+}
+label() {
+  [ ! -e /sys/fs/selinux/enforce ] || {
+    [ -e "$f" ] && chcon "--reference=$f" "$t" || restorecon "$t"
+  } 2>/dev/null
+}
+place() {
+  [ "$(stat -c %s "$t")" = "$s" ] && [ "$(sum "$t")" = "$h" ] || {
+    rm -f "$t"
+    fail 64 "$f arrived damaged"
+  }
+  dress "$t"
+  label
+  [ -z "$v" ] || (eval "$v") >&2 || fail 63 "$f: the check of the new content failed"
+  [ -z "$b" ] || [ ! -e "$f" ] || ln "$f" "$f$b" || exit 65
+  sync "$t" || exit 65
+  mv -f -T "$t" "$f" || exit 65
+  sync "$d" 2>/dev/null || :
+}
+]==]
+
+-- The whole content comes with the request.
+local small = [==[
+target
+umask 077
+t=$(mktemp "$d/.kbrun.XXXXXXXX") || exit 65
+trap 'rm -f "$t"' EXIT
+trap 'exit 65' HUP INT TERM
+cat >"$t" || exit 65
+place
+printf changed
+]==]
+
+-- A part that came before is kept under a name made of the digest. It is used only when nobody else
+-- can have made it.
+local part = [==[
+t=$d/.kbrun.$(printf %.32s "$h").part
+mine() {
+  [ -f "$t" ] && [ ! -L "$t" ] && [ -O "$t" ]
+}
+]==]
+
+local probe = part .. [==[
+target
+at=0
+mine && at=$(stat -c %s "$t")
+[ "$at" -le "$s" ] || at=0
+free=$(df -P -k "$d" | awk 'NR == 2 { print $4 }')
+[ $(((s - at) / 1024)) -lt "${free:-9999999999}" ] ||
+  fail 65 "$d has only $free KiB free, $(((s - at) / 1024)) are needed"
+command -v zstd >/dev/null && x=zstd || x=
+printf 'have %s %s' "$at" "$x"
+]==]
+
+local large = part .. [==[
+target
+umask 077
+if [ "$at" = 0 ]; then
+  rm -f "$t"
+  set -C
+  : >"$t" || exit 65
+  set +C
+fi
+mine && [ "$(stat -c %s "$t")" = "$at" ] || fail 64 "$t has changed meanwhile"
+$z >>"$t" || exit 65
+place
+printf changed
+]==]
+
+local send = [==[
+[ ! -d "$f" ] || fail 61 "$f is a directory"
+[ -f "$f" ] || fail 62 "there is no file $f"
+size=$(stat -L -c %s "$f")
+if [ "$size" = "$s" ] && [ "$(sum "$f")" = "$h" ]; then
+  printf 'same\n'
+  exit 0
+fi
+s=$size
+printf 'size %s\n' "$size"
+cat -- "$f" || exit 65
+sum "$f" >&2
+]==]
+
+local scripts = { small = small, probe = probe, large = large, send = send }
+
+--- A script with its values before it.
+-- @param name string: "small", "probe", "large" or "send"
+-- @param values table: the variables
+-- @return string
+function M.text(name, values)
+  local lines, names = {}, {}
+  for variable in pairs(values) do
+    names[#names + 1] = variable
+  end
+  table.sort(names)
+  for _, variable in ipairs(names) do
+    lines[#lines + 1] = variable .. "=" .. quote(values[variable])
+  end
+  return table.concat(lines, "\n") .. "\n" .. common .. scripts[name]
+end
+
+return M

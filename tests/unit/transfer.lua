@@ -1,0 +1,198 @@
+local test = ...
+local check = require "lib.check"
+local crypto = require "kb.core.crypto"
+local program = require "lib.program"
+local remote = require "kb.remote"
+local secret = require "kb.secret"
+local shells = require "lib.shells"
+local sys = require "kb.core.sys"
+
+-- Each test has a connection and a directory of its own.
+local function with(name, fn, shell)
+  test(name, function()
+    local dir = check.ok(sys.mkdtemp "/tmp/kbrun-transfer.")
+    local _ <close> = setmetatable({}, { __close = function()
+      program.run { "rm", "-rf", dir }
+    end })
+    local r <close> = check.ok(remote.open { transport = "local", name = "here" })
+    r.connection = shells.connect(shell or "dash")
+    fn(r, dir)
+    for _, left in ipairs(sys.list(dir)) do
+      check.equal(left:find "^%.kbrun", nil, "left behind: " .. left)
+    end
+  end)
+end
+
+local function each(name, fn)
+  for _, shell in ipairs(shells.names()) do
+    with(name .. " (" .. shell .. ")", fn, shell)
+  end
+end
+
+local all_bytes = {}
+for i = 0, 255 do
+  all_bytes[#all_bytes + 1] = string.char(i)
+end
+all_bytes = table.concat(all_bytes)
+
+each("a small file is put in one round trip, and not again", function(r, dir)
+  local path = dir .. "/it's a file"
+  check.ok(r:run "true")
+  local before = r:stats().trips
+  local _, info = check.ok(r:put { path = path, content = all_bytes, mode = 416 })
+  check.equal(info, { changed = true, sent = 256 })
+  check.equal(r:stats().trips - before, 1)
+  check.equal(sys.read_file(path), all_bytes)
+  check.equal(sys.stat(path).mode, 416)
+  _, info = check.ok(r:put { path = path, content = all_bytes, mode = 384 })
+  check.equal(info, { changed = false, sent = 0 })
+  check.equal(sys.stat(path).mode, 384)
+  check.ok(r:put { path = path, content = secret.new "hidden" })
+  check.equal(sys.read_file(path), "hidden")
+  check.equal(sys.stat(path).mode, 384, "the mode stays when none is given")
+  check.ok(r:put { path = path, content = "" })
+  check.equal(sys.read_file(path), "")
+  check.ok(r:put { path = dir .. "/new", content = "x" })
+  check.equal(sys.stat(dir .. "/new").mode, 420)
+end)
+
+each("a large file is streamed, compressed when that pays, and not sent again", function(r, dir)
+  for name, text in pairs { random = crypto.random(300000):rep(3), dull = ("dull "):rep(200000) } do
+    check.ok(sys.write_file(dir .. "/" .. name, text))
+    local last, total
+    local spec = { path = dir .. "/" .. name .. ".there", file = dir .. "/" .. name,
+      progress = function(done, all)
+        last, total = done, all
+      end }
+    local before = r:stats().sent
+    local _, info = check.ok(r:put(spec))
+    check.equal(info.changed, true)
+    check.equal(sys.read_file(spec.path) == text, true)
+    check.equal({ last, total }, { #text, #text })
+    check.equal(r:stats().sent - before < 100000, name == "dull", name .. " compressed")
+    _, info = check.ok(r:put(spec))
+    check.equal(info, { changed = false, sent = 0 })
+  end
+end)
+
+with("what was sent before a break is not sent again", function(r, dir)
+  local text = crypto.random(1 << 20)
+  local path, digest = dir .. "/big", crypto.digest("sha256", text)
+  local part = dir .. "/.kbrun." .. digest:sub(1, 32) .. ".part"
+  check.ok(sys.write_file(part, text:sub(1, 1000000)))
+  local _, info = check.ok(r:put { path = path, content = text })
+  check.equal(info.sent, #text - 1000000)
+  check.equal(sys.read_file(path) == text, true)
+  check.ok(sys.write_file(part, ("x"):rep(1000000)))
+  check.ok(r:put { path = path .. "2", content = text })
+  check.equal(sys.read_file(path .. "2") == text, true)
+end)
+
+with("a transfer that breaks leaves the old file and a part to go on from", function(r, dir)
+  local path, text = dir .. "/big", crypto.random(1 << 20)
+  check.ok(sys.write_file(path, "old"))
+  check.ok(sys.write_file(dir .. "/source", text))
+  local seen = 0
+  local ok, message = r:put { path = path, file = dir .. "/source", progress = function(done)
+    seen = seen + 1
+    if done > 700000 then
+      error("broken", 0)
+    end
+  end }
+  check.equal(ok, nil)
+  check.contains(message, "broken")
+  check.equal(sys.read_file(path), "old")
+  local _, info = check.ok(r:put { path = path, file = dir .. "/source" })
+  check.equal(info.sent <= #text, true)
+  check.equal(sys.read_file(path) == text, true)
+end)
+
+with("another's file in the place of a part is not written to", function(r, dir)
+  local text = crypto.random(100000)
+  local part = dir .. "/.kbrun." .. crypto.digest("sha256", text):sub(1, 32) .. ".part"
+  check.ok(sys.write_file(dir .. "/victim", "precious"))
+  check.ok(sys.symlink(dir .. "/victim", part))
+  check.ok(r:put { path = dir .. "/big", content = text })
+  check.equal(sys.read_file(dir .. "/victim"), "precious")
+  check.equal(sys.read_file(dir .. "/big") == text, true)
+  check.equal(sys.stat(dir .. "/big", false).kind, "file")
+end)
+
+with("what cannot be replaced is refused, with a reason", function(r, dir)
+  local _, message, code = r:put { path = dir, content = "x" }
+  check.equal({ message, code }, { ("here: %s: %s is a directory"):format(dir, dir), "EISDIR" })
+  _, message, code = r:put { path = dir .. "/no/where", content = "x" }
+  check.equal(code, "ENOENT")
+  check.contains(message, "there is no directory")
+  _, _, code = r:put { path = "/dev/null", content = "x" }
+  check.equal(code, "EISDIR")
+  _, _, code = r:put { path = dir .. "/x", file = dir .. "/none" }
+  check.equal(code, "ENOENT")
+  _, _, code = r:put { path = dir .. "/big", content = ("x"):rep(70000), owner = "nobody-there" }
+  check.equal(code, "EIO")
+  check.ok(r:run("rm -f " .. dir .. "/.kbrun.*"))
+end)
+
+with("a link is replaced, and its target kept", function(r, dir)
+  check.ok(sys.write_file(dir .. "/target", "kept"))
+  check.ok(sys.symlink("target", dir .. "/link"))
+  check.ok(r:put { path = dir .. "/link", content = "new" })
+  check.equal({ sys.read_file(dir .. "/link"), sys.read_file(dir .. "/target") }, { "new", "kept" })
+end)
+
+each("the new content is checked before it counts", function(r, dir)
+  local path = dir .. "/conf"
+  check.ok(r:put { path = path, content = "good", validate = "grep -q good %s" })
+  local _, message, code = r:put { path = path, content = "bad",
+    validate = "cat %s; grep -q good %s" }
+  check.equal(code, "EINVAL")
+  check.contains(message, "bad")
+  check.contains(message, "the check of the new content failed")
+  check.equal(sys.read_file(path), "good")
+end)
+
+with("a backup keeps what was there", function(r, dir)
+  local path = dir .. "/conf"
+  check.ok(r:put { path = path, content = "one", backup = ".old" })
+  local _, info = check.ok(r:put { path = path, content = "two", backup = ".old" })
+  check.equal(info.backup, path .. ".old")
+  check.equal({ sys.read_file(path), sys.read_file(path .. ".old") }, { "two", "one" })
+end)
+
+with("pieces from a function are a file, also when they fail half-way", function(r, dir)
+  local n = 0
+  local function read()
+    n = n + 1
+    return n <= 3 and "piece " .. n .. "\n" or nil
+  end
+  check.ok(r:put { path = dir .. "/f", read = read })
+  check.equal(sys.read_file(dir .. "/f"), "piece 1\npiece 2\npiece 3\n")
+  local _, message = r:put { path = dir .. "/f", read = function()
+    return nil, "the pipe broke", "EPIPE"
+  end }
+  check.contains(message, "the pipe broke")
+end)
+
+each("a file is got whole, and not again", function(r, dir)
+  local text = all_bytes:rep(5000)
+  check.ok(sys.write_file(dir .. "/there", text))
+  local last
+  local spec = { path = dir .. "/there", to = dir .. "/here", progress = function(done)
+    last = done
+  end }
+  local _, info = check.ok(r:get(spec))
+  check.equal(info, { changed = true, received = #text })
+  check.equal(sys.read_file(dir .. "/here") == text, true)
+  check.equal({ sys.stat(dir .. "/here").mode, last }, { 384, #text })
+  _, info = check.ok(r:get(spec))
+  check.equal(info, { changed = false, received = 0 })
+  local parts = {}
+  check.ok(r:get { path = dir .. "/there", write = function(piece)
+    parts[#parts + 1] = piece
+  end })
+  check.equal(table.concat(parts) == text, true)
+  local _, message, code = r:get { path = dir .. "/none", to = dir .. "/here" }
+  check.equal(code, "ENOENT")
+  check.contains(message, "there is no file")
+  check.equal(sys.read_file(dir .. "/here") == text, true)
+end)
