@@ -237,8 +237,8 @@ end
 -- or a suffix: keep what was there under another name), user (who writes it), compress (false:
 -- never), progress (function of bytes done and total)
 -- @return true and a table: changed (the content), sent (bytes), backup (its path). Or nil,
--- message, code: EISDIR, ENOENT (no such directory), EINVAL (validate failed), EBADMSG (it arrived damaged),
--- EIO, or as of run
+-- message, code: EISDIR, ENOENT (no such directory), EINVAL (validate failed), EBADMSG (it arrived
+-- damaged), EIO, or as of run
 function Remote:put(spec)
   return transfer.put(self, spec)
 end

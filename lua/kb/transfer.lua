@@ -6,7 +6,7 @@
 local crypto = require "kb.core.crypto"
 local quote = require "kb.quote"
 local script = require "kb.transfer.script"
-local secret = require "kb.secret"
+local source = require "kb.transfer.source"
 local sys = require "kb.core.sys"
 local task = require "kb.core.task"
 local zstd = require "kb.core.zstd"
@@ -16,8 +16,6 @@ local M = {}
 -- Content up to this size goes along with the first request.
 local SMALL = 64 * 1024
 
-local PIECE = 256 * 1024
-
 -- Compressed data goes in larger pieces, because each costs a process on the host.
 local FRAME = 2 * 1024 * 1024
 
@@ -25,144 +23,11 @@ local FRAME = 2 * 1024 * 1024
 -- as compressing one.
 local SAVING = 0.4
 
--- The pieces of a file; others may read it at the same time.
-local function pieces_of(file, from, to)
-  return function()
-    if from == to then
-      return nil
-    end
-    file:seek("set", from)
-    local piece = file:read(math.min(PIECE, to - from))
-    if not piece then
-      return nil, "the file became shorter while it was read", "EIO"
-    end
-    from = from + #piece
-    return piece
-  end
-end
-
--- What is closed by closing a file.
-local Source = {
-  __close = function(source)
-    if source.file then
-      source.file:close()
-    end
-  end,
-}
-
-local function hash_of(read)
-  local hash, size = crypto.hash("sha256"), 0
-  while true do
-    local piece, message, code = read()
-    if message then
-      return nil, message, code
-    elseif not piece then
-      return hash:final(), size
-    end
-    hash:update(piece)
-    size = size + #piece
-    task.yield()
-  end
-end
-
-local known = {} -- path -> { size, mtime, digest } of files hashed before, one for many hosts
-
-local function digest_of(path, file, stat)
-  local last = known[path]
-  if last and last.size == stat.size and last.mtime == stat.mtime then
-    return last.digest
-  end
-  local digest, message, code = hash_of(pieces_of(file, 0, stat.size))
-  if digest then
-    known[path] = { size = stat.size, mtime = stat.mtime, digest = digest }
-  end
-  return digest, message, code
-end
-
--- What is sent: { size, digest, read(from) -> function giving pieces }, to be closed.
-local function of_text(text)
-  return setmetatable({
-    size = #text,
-    digest = crypto.digest("sha256", text),
-    text = text,
-    read = function(from)
-      return function()
-        local piece = from < #text and text:sub(from + 1, from + PIECE) or nil
-        from = from + PIECE
-        return piece
-      end
-    end,
-  }, Source)
-end
-
-local function of_file(path)
-  local stat, message, code = sys.stat(path)
-  if not stat then
-    return nil, message, code
-  elseif stat.kind ~= "file" then
-    return nil, path .. " is not a file but a " .. stat.kind, "EINVAL"
-  end
-  local file
-  file, message = io.open(path, "rb")
-  if not file then
-    return nil, message, "EACCES"
-  end
-  local source = setmetatable({
-    file = file,
-    size = stat.size,
-    read = function(from)
-      return pieces_of(file, from, stat.size)
-    end,
-  }, Source)
-  source.digest, message, code = digest_of(path, file, stat)
-  if not source.digest then
-    file:close()
-    return nil, path .. ": " .. message, code
-  end
-  return source
-end
-
--- Data of unknown length is kept in a file of ours until all of it is there: its digest and size
--- must be known before the first byte is sent.
-local function of_function(read)
-  local file = io.tmpfile()
-  while true do
-    local piece, message, code = read()
-    if message then
-      file:close()
-      return nil, message, code
-    elseif not piece then
-      break
-    end
-    file:write(piece)
-  end
-  local size = file:seek("end")
-  return setmetatable({
-    file = file,
-    size = size,
-    digest = hash_of(pieces_of(file, 0, size)),
-    read = function(from)
-      return pieces_of(file, from, size)
-    end,
-  }, Source)
-end
-
-local function open_source(spec)
-  if spec.content then
-    return of_text(secret.reveal(spec.content))
-  elseif spec.file then
-    return of_file(spec.file)
-  elseif spec.read then
-    return of_function(spec.read)
-  end
-  error("put needs content, file or read", 0)
-end
-
-local function values_of(spec, source)
+local function values_of(spec, data)
   local path = spec.path:sub(1, 1) == "-" and "./" .. spec.path or spec.path
   local dir = path:match("^(.*)/[^/]*$") or "."
   return {
-    f = path, d = dir == "" and "/" or dir, h = source.digest, s = source.size,
+    f = path, d = dir == "" and "/" or dir, h = data.digest, s = data.size,
     u = spec.owner or "", g = spec.group or "",
     m = spec.mode and ("%o"):format(spec.mode) or "",
     v = spec.validate and spec.validate:gsub("%%s", '"$t"') or "",
@@ -205,8 +70,8 @@ local function counted(read, progress, done, total)
 end
 
 -- Whether a sample says that compression pays.
-local function compresses(source, at)
-  local sample = source.read(at)()
+local function compresses(data, at)
+  local sample = data.read(at)()
   if not sample or #sample < 4096 then
     return false
   end
@@ -232,7 +97,7 @@ local function compressed(read)
   end
 end
 
-local function put_large(remote, spec, source, values)
+local function put_large(remote, spec, data, values)
   local result, message, code = run(remote, spec, "probe", values)
   if not result then
     return nil, message, code
@@ -242,19 +107,19 @@ local function put_large(remote, spec, source, values)
   local at, tool = result.out:match("^have (%d+) ?(%a*)$")
   at = tonumber(at)
   values.at, values.z = at, "cat"
-  local opts = { stdin = counted(source.read(at), spec.progress, at, source.size) }
-  opts.size = source.size - at
-  if tool == "zstd" and spec.compress ~= false and compresses(source, at) then
+  local opts = { stdin = counted(data.read(at), spec.progress, at, data.size) }
+  opts.size = data.size - at
+  if tool == "zstd" and spec.compress ~= false and compresses(data, at) then
     values.z, opts.size = "zstd -dc", nil
     opts.stdin = compressed(opts.stdin)
   end
   result, message, code = run(remote, spec, "large", values, opts)
   if not result and code == "EBADMSG" and at > 0 then -- the part from before was bad, and is gone
-    return put_large(remote, spec, source, values)
+    return put_large(remote, spec, data, values)
   elseif not result then
     return nil, message, code
   end
-  return true, { changed = true, sent = source.size - at }
+  return true, { changed = true, sent = data.size - at }
 end
 
 --- Put a file on a host; see Remote:put.
@@ -263,29 +128,29 @@ end
 -- @return true and a table; or nil, message, code
 function M.put(remote, spec)
   quote(spec.path)
-  local source <close>, message, code = open_source(spec)
-  if not source then
+  local data <close>, message, code = source.open(spec)
+  if not data then
     return nil, message, code
   end
-  local values = values_of(spec, source)
+  local values = values_of(spec, data)
   local result
   local done, info
-  if source.size > SMALL then
-    done, info, code = put_large(remote, spec, source, values)
+  if data.size > SMALL then
+    done, info, code = put_large(remote, spec, data, values)
     message = info
   else
     result, message, code = run(remote, spec, "small", values, {
-      stdin = source.text or source.read(0), size = source.size,
+      stdin = data.text or data.read(0), size = data.size,
     })
     done = result and true
     info = result and { changed = result.out == "changed",
-      sent = result.out == "changed" and source.size or 0 }
+      sent = result.out == "changed" and data.size or 0 }
   end
   if not done then
     return nil, message, code
   end
   if spec.progress then
-    spec.progress(source.size, source.size)
+    spec.progress(data.size, data.size)
   end
   info.backup = info.changed and values.b ~= "" and spec.path .. values.b or nil
   return true, info
@@ -366,7 +231,7 @@ function M.get(remote, spec)
   local values = { f = spec.path:gsub("^%-", "./-"), s = -1, h = "" }
   local there = spec.to and sys.stat(spec.to)
   if there and there.kind == "file" then
-    local mine <close> = of_file(spec.to)
+    local mine <close> = source.of_file(spec.to)
     values.s, values.h = mine and mine.size or -1, mine and mine.digest or ""
   end
   local target, message, code = (spec.to and into_file or into_function)(spec)
