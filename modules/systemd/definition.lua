@@ -144,7 +144,7 @@ end
 local function without_drop_in(state, path)
   local after = plan.copy(state)
   after.drop_ins = {}
-  for _, other in ipairs(state.drop_ins) do
+  for _, other in ipairs(rawget(state, "drop_ins") or {}) do
     after.drop_ins[#after.drop_ins + 1] = other ~= path and other or nil
   end
   return after

@@ -58,7 +58,9 @@ end
 -- The files of an administrator that define the unit.
 local function own_files(state)
   local list = {}
-  for _, path in ipairs { state.path, table.unpack(state.drop_ins) } do
+  -- of a unit that a package is going to bring, neither is known
+  local own, drop_ins = rawget(state, "path") or "", rawget(state, "drop_ins") or {}
+  for _, path in ipairs { own, table.unpack(drop_ins) } do
     if path:find("^/etc/systemd/system/") then
       list[#list + 1] = path
     end
