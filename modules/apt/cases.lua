@@ -9,10 +9,10 @@ local function package(name, version, status)
 end
 
 local list = "/etc/apt/sources.list.d/own.sources"
-local text = "Types: deb\nURIs: http://a/debian\nSuites: bookworm\nComponents: main\n"
-local text_digest = "a1f2d9a26596323d9c8b5b52cc0eb0bb3f5597682a78ad78d29512450a4e52b8"
+local text = "Types: deb\nURIs: http://example.org/debian\nSuites: bookworm\nComponents: main\n"
+local text_digest = "a4911604a617f3af9aa8bf5692182d6d6e054c779571585c717f2efa8cb30f85"
 local key = "-----BEGIN PGP PUBLIC KEY BLOCK-----\n"
-local own = { "own", uris = "http://a/debian", suites = "bookworm", components = "main" }
+local own = { "own", uris = "http://example.org/debian", suites = "bookworm", components = "main" }
 
 local signed = { key = key }
 for k, v in pairs(own) do
@@ -76,10 +76,10 @@ return {
     given = { root, dirs[1], { "file.digest", list, text_digest },
       { "file.stat", list, { kind = "file", mode = tonumber("644", 8), owner = "root",
         group = "root", size = #text } } } },
-  { "apt.repository", "without components", args = { "own", uris = "http://a", suites = "x" },
+  { "apt.repository", "without components", args = { "own", uris = "http://example.org", suites = "x" },
     refuses = "the suite x needs components" },
   { "apt.repository", "a path with components", refuses = "which has no components",
-    args = { "own", uris = "http://a", suites = "x/", components = "main" } },
+    args = { "own", uris = "http://example.org", suites = "x/", components = "main" } },
   { "apt.repository", "a name that is a path", args = { "../x", uris = "u", suites = "s/" },
     refuses = "is not the name of a file" },
 }
