@@ -112,8 +112,10 @@ function Step:_do(change, args)
 end
 
 local function differences(stated, found, path, list)
-  if type(stated) ~= "table" or type(found) ~= "table" then
-    if not unknown.is(stated) and stated ~= found then
+  if unknown.is(stated) then
+    return list
+  elseif type(stated) ~= "table" or type(found) ~= "table" then
+    if stated ~= found then
       list[#list + 1] = ("%s: stated %s, found %s"):format(path, tostring(stated), tostring(found))
     end
     return list

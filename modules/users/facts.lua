@@ -14,8 +14,8 @@ end
 
 --- A user's account.
 -- @param name string
--- @return table: uid (integer), group (name of the primary one), groups (sorted list of the names of
--- all), comment, home, shell; false when there is no such user
+-- @return table: uid (integer), group (name of the primary one), groups (sorted list of the names
+-- of all), comment, home, shell; false when there is no such user
 M.account = kb.fact {
   name = "user.account",
   command = function(name)
