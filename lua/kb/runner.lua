@@ -160,8 +160,13 @@ function Run:_remaining(names)
 end
 
 function Run:_play(play)
-  local started = task.now()
-  self:_emit("play", { play = play.name, status = "started", hosts = #play.names })
+  local started, left = task.now(), self:_remaining(play.names)
+  if #left == 0 then
+    play.skipped = #play.names > 0
+    return self:_emit("play", { play = play.name, status = "skipped",
+      reason = play.skipped and "none of its hosts is left" or "it has no hosts" })
+  end
+  self:_emit("play", { play = play.name, status = "started", hosts = #left })
   for _, names in ipairs(batches(play.names, play.serial)) do
     if play.stopped then
       break

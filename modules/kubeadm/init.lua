@@ -124,15 +124,17 @@ local function node_of(c, host, list)
   end
 end
 
---- What a master needs of the cluster's certificates before kubeadm makes the rest.
+--- What a master needs of the cluster's certificates before kubeadm makes the rest. The authority
+-- of etcd is there already: a master is a member.
 -- @param host host
 -- @param c table: the cluster's settings
 function M.shared_certificates(host, c)
   files.directory(host, { "/etc/kubernetes/pki", mode = "0755" })
   for _, file in ipairs(cluster_pki.shared_files { etcd = "external" }) do
-    files.file(host, { file.to, content = pki.text(c.store, file.name, file.suffix),
-      mode = file.mode, owner = file.to:find("^/etc/etcd/") and "etcd" or "root",
-      group = file.to:find("^/etc/etcd/") and "etcd" or "root" })
+    if file.name ~= "etcd-ca" then
+      files.file(host, { file.to, content = pki.text(c.store, file.name, file.suffix),
+        mode = file.mode, owner = "root", group = "root" })
+    end
   end
 end
 

@@ -17,8 +17,9 @@ local function view_of(opts)
   if opts.json then
     return require("kb.report.json").new()
   end
-  local options = { verbose = opts.verbose, quiet = opts.quiet,
-    diff = opts.diff or opts.dry_run or opts.offline or opts.verbose > 0 }
+  local verbose = opts.verbose or 0
+  local options = { verbose = verbose, quiet = opts.quiet,
+    diff = opts.diff or opts.dry_run or opts.offline or verbose > 0 }
   if sys.isatty(1) and sys.getenv("TERM") ~= "dumb" and not opts.quiet then
     return require("kb.report.live").new(options)
   end

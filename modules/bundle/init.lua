@@ -1,0 +1,173 @@
+--- The offline bundle: what it holds, and its packages on a host.
+
+local kb = require "kb"
+local yaml = require "kb.yaml"
+
+local M = {}
+
+local manifests = {} -- path -> list of items
+
+--- The items of a bundle.
+-- @param dir string: the bundle on the operator's machine
+-- @return list of { kind, name, version, arch, path, size, sha256, id }
+-- @raise kb.err of kind usage when it is no bundle
+function M.items(dir)
+  if not manifests[dir] then
+    local manifest, message = yaml.load_file(dir .. "/bundle.yaml")
+    if not manifest then
+      kb.refuse(message, "tests/lab/bundle makes one for the lab")
+    end
+    manifests[dir] = manifest.items
+  end
+  return manifests[dir]
+end
+
+--- The images of a bundle.
+-- @param dir string: the bundle
+-- @return list of { name, id, archive }
+function M.images(dir)
+  local list = {}
+  for _, item in ipairs(M.items(dir)) do
+    if item.kind == "image" then
+      list[#list + 1] = { name = item.name, id = item.id, archive = dir .. "/" .. item.path }
+    end
+  end
+  return list
+end
+
+local function debs_of(dir)
+  local list, sums = {}, {}
+  for _, item in ipairs(M.items(dir)) do
+    local name = item.path:match("^debs/(.*)$")
+    if name then
+      list[#list + 1] = { name = name, size = math.tointeger(item.size) }
+      sums[#sums + 1] = item.sha256 .. "  " .. name
+    end
+  end
+  table.sort(sums)
+  return list, table.concat(sums, "\n") .. "\n"
+end
+
+local function complete(listing, debs)
+  for _, deb in ipairs(debs) do
+    if listing[deb.name] ~= deb.size then
+      return false
+    end
+  end
+  return true
+end
+
+--- The packages of a bundle in a directory of the host: a local repository for apt.
+-- Sent as one stream when one of them is missing, has another size or another hash than last time.
+-- @param path path: the directory on the host
+-- @param bundle path: the bundle on the operator's machine
+M.packages = kb.op {
+  name = "bundle.packages",
+  args = { { "path", "path", "the directory on the host", at = 1, required = true },
+    { "bundle", "path", "the bundle on the operator's machine", required = true } },
+  facts = function(args)
+    return { { "bundle.listing", args.path }, { "bundle.sums", args.path } }
+  end,
+  plan = function(args, fact)
+    local debs, sums = debs_of(args.bundle)
+    if #debs == 0 then
+      kb.refuse("the bundle " .. args.bundle .. " has no packages")
+    end
+    if complete(fact("bundle.listing", args.path), debs)
+      and fact("bundle.sums", args.path) == kb.digest(sums) then
+      return nil, ("all %d packages are there"):format(#debs)
+    end
+    local listing, total = {}, 0
+    for _, deb in ipairs(debs) do
+      listing[deb.name] = deb.size
+      total = total + deb.size
+    end
+    return { title = ("send %d packages, %d MB"):format(#debs, total // 1000000),
+      actions = { "mkdir -p -- " .. kb.quote(args.path),
+        { put_tree = { dir = args.bundle .. "/debs", path = args.path } },
+        { put = { path = args.path .. "/.sums", content = sums, mode = tonumber("644", 8) } } },
+      effect = { { "bundle.listing", args.path, listing },
+        { "bundle.sums", args.path, kb.digest(sums) } } }
+  end,
+}
+
+-- The version of each package that the bundle has.
+local function versions(dir)
+  local list = {}
+  for _, item in ipairs(M.items(dir)) do
+    if item.path:find("^debs/") then
+      list[item.name] = item.version
+    end
+  end
+  return list
+end
+
+-- What is known of a unit and of a directory that a package brings. What is left unknown in each
+-- makes a run ask the host itself.
+local function brought(args, effect)
+  local asked = kb.unknown("known after the packages are installed")
+  for _, unit in ipairs(args.units) do
+    local moment = kb.later()
+    effect[#effect + 1] = { "unit.state", unit, { load = "loaded", active = "active",
+      enabled = "enabled", needs_reload = false, drop_ins = {}, sub = asked, pid = asked,
+      path = "/lib/systemd/system/" .. unit } }
+    effect[#effect + 1] = { "unit.moments", unit, { started = moment, reloaded = moment,
+      exact = asked } }
+  end
+  for _, dir in ipairs(args.directories) do
+    effect[#effect + 1] = { "file.stat", dir, { kind = "directory", mode = tonumber("755", 8),
+      owner = "root", group = "root", size = asked } }
+  end
+  return effect
+end
+
+-- apt with the bundle as its only source, beside the host's own configuration and lists.
+local INSTALL = [[
+set -e; cd %s; mkdir -p .lists/partial; echo "deb [trusted=yes] file:$PWD ./" >.sources
+set -- -q -o Dir::Etc::SourceList="$PWD/.sources" -o Dir::Etc::SourceParts=- \
+  -o Dir::State::Lists="$PWD/.lists" -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= \
+  -o DPkg::Lock::Timeout=300
+export DEBIAN_FRONTEND=noninteractive
+apt-get "$@" update
+apt-get "$@" install -y --no-install-recommends --allow-change-held-packages]]
+
+--- Packages of the bundle, installed by apt from the directory that `bundle.packages` has filled.
+-- @param packages list: their names; what they depend on comes with them
+-- @param path path: the directory on the host
+-- @param bundle path: the bundle on the operator's machine
+-- @param units list: services that they bring and start, for a dry run to know: "etcd.service"
+-- @param directories list: directories that they make, for a dry run to know
+M.installed = kb.op {
+  name = "bundle.installed",
+  args = { { "packages", "list", "their names", at = 1, required = true },
+    { "path", "path", "the directory on the host", required = true },
+    { "bundle", "path", "the bundle on the operator's machine", required = true },
+    { "units", "list", "units that they bring and start", default = {} },
+    { "directories", "list", "directories that they make", default = {} } },
+  facts = function(args)
+    local questions = {}
+    for i, name in ipairs(args.packages) do
+      questions[i] = { "bundle.package", name }
+    end
+    return questions
+  end,
+  plan = function(args, fact)
+    local has, words, titles, effect = versions(args.bundle), {}, {}, {}
+    for _, name in ipairs(args.packages) do
+      local version = has[name] or kb.refuse(("the bundle %s has no package %s"):format(
+        args.bundle, name))
+      if fact("bundle.package", name) ~= version then
+        words[#words + 1] = kb.quote(name .. "=" .. version)
+        titles[#titles + 1] = name .. " " .. version
+        effect[#effect + 1] = { "bundle.package", name, version }
+      end
+    end
+    if #words == 0 then
+      return nil, ("all %d packages are installed"):format(#args.packages)
+    end
+    return { title = "install " .. table.concat(titles, ", "), effect = brought(args, effect),
+      actions = { INSTALL:format(kb.quote(args.path)) .. " " .. table.concat(words, " ") } }
+  end,
+}
+
+return M

@@ -1,0 +1,13 @@
+-- etcd: a member on every master, started side by side, since one alone is not ready.
+local kb = require "kb"
+local bundle, cluster, etcd = kb.use("bundle", "cluster", "etcd")
+
+kb.play { "etcd", hosts = "masters", become = true, needs = { "certificates", "nodes", "names" },
+  max_fail = 0, tags = { "etcd" },
+  function(host)
+    local c = cluster.settings(host)
+    bundle.installed(host, { { "etcd-server", "etcd-client" }, path = "/var/lib/kbrun/debs",
+      bundle = c.bundle, units = { "etcd.service" } })
+    etcd.member(host, c)
+    etcd.gate(host, c)
+  end }
