@@ -7,6 +7,7 @@ local step = require "kb.step"
 local suggest = require "kb.suggest"
 local template = require "kb.template"
 local unknown = require "kb.unknown"
+local variables = require "kb.vars"
 
 local Host = { __name = "kb.host" }
 Host.__index = Host
@@ -21,9 +22,6 @@ local function names_of(vars)
   return names
 end
 
--- Variables may refer to each other; one that comes back to itself would never end.
-local DEEPEST = 20
-
 local function refuse(host, name, e)
   if err.kind(e) ~= "bug" then
     error(e, 0)
@@ -31,53 +29,16 @@ local function refuse(host, name, e)
   err.raise("usage", ("variable '%s': %s"):format(name, tostring(e)), { host = host.name })
 end
 
--- A text with {{ }} in a variable is a template over the variables, rendered when it is read; one
--- that is a single expression keeps the type of its value, as in Ansible.
-local function rendered(host, name, value, depth)
-  if type(value) ~= "string" or not value:find("{[{%%]") then
-    return value
-  end
-  if depth > DEEPEST then
-    refuse(host, name, "it refers to itself")
-  end
-  local context = M.context(host, depth + 1)
-  local single = value:match("^%s*{{(.-)}}%s*$")
-  local result, e
-  if single and not single:find("}}", 1, true) then
-    local expression
-    expression, e = template.expression(single, { name = "variable " .. name })
-    if expression then
-      result, e = expression:evaluate(context)
-    end
-  else
-    local compiled
-    compiled, e = template.compile(value, { name = "variable " .. name })
-    if compiled then
-      result, e = compiled:render(context)
-    end
-  end
-  if e then
-    refuse(host, name, e)
-  end
-  return result
-end
-
---- The variables of a host as a template sees them: rendered when read.
+--- The variables of a host as a template sees them: rendered when read (kb.vars).
 -- @param host host
--- @param depth integer or nil: how many variables refer to each other on the way here
 -- @return table
-function M.context(host, depth)
-  local raw = host._raw
-  return setmetatable({}, { __index = function(_, name)
-    return rendered(host, name, raw[name], depth or 0)
-  end, __pairs = function()
-    return next, raw
-  end })
+function M.context(host)
+  return host._view
 end
 
 local function strict_vars(host)
   return setmetatable({}, { __index = function(_, name)
-    local value = rendered(host, name, host._raw[name], 0)
+    local value = host._view[name]
     if value == nil then
       err.raise("usage", ("variable '%s' is not defined for %s%s"):format(tostring(name), host.name,
         suggest.hint(tostring(name), names_of(host._raw))))
@@ -99,6 +60,9 @@ end
 function M.new(machine, play, vars, groups)
   local host = setmetatable({ name = machine.name, machine = machine, play = play,
     run = machine.run, groups = groups, _raw = vars, _counts = {} }, Host)
+  host._view = variables.view(vars, function(name, e)
+    refuse(host, name, e)
+  end)
   host.vars = strict_vars(host)
   return host
 end
@@ -108,7 +72,7 @@ end
 -- @param fallback any
 -- @return any
 function Host:var(name, fallback)
-  local value = rendered(self, name, self._raw[name], 0)
+  local value = self._view[name]
   if value == nil then
     return fallback
   end

@@ -17,10 +17,12 @@ local secret = require "kb.secret"
 local suggest = require "kb.suggest"
 local sys = require "kb.core.sys"
 local connection = require "kb.inventory.connection"
+local explain = require "kb.inventory.explain"
 local files = require "kb.inventory.files"
 local pattern = require "kb.pattern"
 local source = require "kb.inventory.source"
 local tree = require "kb.inventory.tree"
+local vars_of = require "kb.vars"
 
 local M = {}
 
@@ -95,12 +97,13 @@ end
 --   `host1,host2,`; later ones add to and win over earlier ones
 -- @param options table or nil: `playbook_dir` (its group_vars/ and host_vars/
 --   count too), `render` (function(text, host) -> value, or nil and a message:
---   renders templates in connection variables)
+--   renders templates in connection variables, instead of kb.vars over the host's
+--   own variables)
 -- @return inventory; or nil, message, "EINVAL"
 function M.load(paths, options)
   options = options or {}
   local self = setmetatable({ _warnings = {}, _files = {}, _vars = {}, _winners = {},
-    _ordinary = {}, render = options.render, playbook_dir = options.playbook_dir }, Inventory)
+    _ordinary = {}, _render = options.render, playbook_dir = options.playbook_dir }, Inventory)
   local function warn(warning) table.insert(self._warnings, warning) end
   self._warn = warn
   self.tree = tree.new(warn)
@@ -271,6 +274,25 @@ function Inventory:magic(name)
   }
 end
 
+--- Render a template over the variables of a host.
+-- @param value any: also maps and lists with templates in them
+-- @param name string: a host
+-- @return any; or nil and a message
+function Inventory:render(value, name)
+  if self._render then return self._render(value, name) end
+  local raw = {}
+  for _, layer in ipairs { self:magic(name), self:vars(name) } do
+    for key, item in data.pairs(layer) do raw[key] = item end
+  end
+  local view = vars_of.view(raw, function(variable, problem)
+    error({ refused = ("%s: %s"):format(variable, tostring(problem)) }, 0)
+  end)
+  local ok, result, problem = pcall(vars_of.render, value, view, "template")
+  if ok then return result, problem and tostring(problem) end
+  if type(result) == "table" and result.refused then return nil, result.refused end
+  error(result, 0)
+end
+
 --- How to reach a host: what kb.remote.open takes.
 -- Jumps that name hosts of the inventory are reached as those are. Passwords are
 -- secrets.
@@ -298,47 +320,6 @@ function Inventory:warnings()
   return self._warnings
 end
 
--- The kinds of definitions from the weakest on, as at the top of this file.
-local function rank(entry)
-  if entry.owner:find "^host " then return entry.level == "host_vars" and 6 or 5 end
-  local base = entry.level == "group_vars" and 3 or 1
-  return entry.owner == "group all" and base or base + 1
-end
-
--- The definitions of a variable that count for a host, the winner last.
-local function definitions_for(self, variable, host)
-  local found = {}
-  for _, layer in ipairs(self:layers(host)) do
-    for _, definition in ipairs(layer.definitions) do
-      if definition.key == variable then
-        found[#found + 1] = { owner = layer.owner, level = layer.level, value = definition.value,
-          file = definition.file, line = definition.line, column = definition.column,
-          definition = definition }
-      end
-    end
-  end
-  return found
-end
-
--- Definitions of groups that no host is in.
-local function unused_definitions(self, variable, seen)
-  local found = {}
-  for _, group in ipairs(self.tree.group_list) do
-    local layers = { { owner = "group " .. group.name, level = "inventory",
-      definitions = group.definitions } }
-    self:group_files(layers, { group })
-    for _, layer in ipairs(layers) do
-      for _, definition in ipairs(layer.definitions) do
-        if definition.key == variable and not seen[definition] then
-          found[#found + 1] = { owner = layer.owner, level = layer.level, value = definition.value,
-            file = definition.file, line = definition.line, column = definition.column, hosts = {} }
-        end
-      end
-    end
-  end
-  return found
-end
-
 --- Every definition of a variable, the weakest first.
 -- @param variable string
 -- @param name string or nil: a host; nil asks for the whole inventory
@@ -346,26 +327,7 @@ end
 --   "group_vars", "host_vars"), value, file, line, column, and hosts: the names
 --   of those for which it wins
 function Inventory:explain(variable, name)
-  local list, seen = {}, {}
-  local hosts = name and { self:host(name) } or tree.members(self.tree.groups.all)
-  for _, host in ipairs(hosts) do
-    local found = definitions_for(self, variable, host)
-    for i, item in ipairs(found) do
-      local entry = seen[item.definition]
-      if not entry then
-        entry = item
-        seen[item.definition], entry.hosts = entry, data.list {}
-        list[#list + 1] = entry
-      end
-      if i == #found then table.insert(entry.hosts, host.name) end
-    end
-  end
-  if name then return list end
-  local all = unused_definitions(self, variable, seen)
-  table.move(list, 1, #list, #all + 1, all)
-  for i, entry in ipairs(all) do entry.place = rank(entry) * 1000000 + i end
-  table.sort(all, function(a, b) return a.place < b.place end)
-  return all
+  return explain.definitions(self, variable, name and self:host(name))
 end
 
 --- Every name that is a variable of some host or group: for "did you mean".

@@ -246,7 +246,7 @@ test("connection: what cannot be meant is refused with its place", function()
   wrong("ansible_ssh_common_args: a0", '"a0" is no option of ssh')
   wrong("ansible_ssh_common_args: \"-o 'x\"", "a quote has no end")
   wrong("jump: 'a b'", '"a b" is no [user@]host[:port]')
-  wrong("ansible_host: '{{ x }}'", "is a template, and nothing here renders it")
+  wrong("ansible_host: '{{ x }}'", "ansible_host of m0: template:1: 'x' is undefined")
 end)
 
 test("connection: templates are rendered when they are asked for", function()
@@ -264,6 +264,10 @@ test("connection: templates are rendered when they are asked for", function()
   check.equal(inv:vars("m0").ansible_host, "{{ ip }}")
   local _, message = inv:connection "m1"
   check.contains(message, "ansible_host of m1: bad is not defined")
+  inv = check.ok(load("all: {vars: {net: 10.0, "
+    .. "ip: '{{ net }}.{{ number }}', ansible_host: '{{ ip }}'}, "
+    .. "hosts: {m1: {number: 1.1, net: '10.0', ansible_port: '{{ 2200 + 22 }}'}}}"))
+  check.equal({ inv:connection("m1").address, inv:connection("m1").port }, { "10.0.1.1", 2222 })
 end)
 
 test("explain names every definition, the weakest first, and for whom it wins", function()

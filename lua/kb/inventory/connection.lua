@@ -63,9 +63,7 @@ end
 -- A value that may be a template, rendered.
 function reader:render(variable, value)
   if type(value) ~= "string" or not value:find "{[{%%]" then return value end
-  local render = self.inventory.render
-  if not render then self:fail(variable, "%q is a template, and nothing here renders it", value) end
-  local text, message = render(value, self.name)
+  local text, message = self.inventory:render(value, self.name)
   if text == nil then self:fail(variable, "%s", message) end
   return text
 end
