@@ -16,6 +16,7 @@ end
 
 -- An attribute that is not simply a string key of a table.
 local function attribute_slow(object, key)
+  if values.is_nothing(object) then values.fail_undefined(object) end
   if values.is_undefined(object) then return object end
   local meta = type(object) == "table" and getmetatable(object)
   if meta and meta.kb_kind == "object" then
@@ -75,7 +76,7 @@ function M.item(object, key)
   elseif kind == "string" then
     value = string_item(object, key)
   elseif kind == "undefined" then
-    return object
+    return values.is_nothing(object) and values.fail_undefined(object) or object
   end
   if value ~= nil then return value end
   if values.is_undefined(key) then values.fail_undefined(key) end
@@ -112,7 +113,9 @@ end
 --- Read `object[from:to:step]`; nil stands for a bound that was left out.
 function M.slice(object, from, to, step)
   local kind = kind_of(object)
-  if kind == "undefined" then return object end
+  if kind == "undefined" then
+    return values.is_nothing(object) and values.fail_undefined(object) or object
+  end
   if kind ~= "string" and kind ~= "list" then
     return missing_attribute(object, "slice")
   end

@@ -17,11 +17,15 @@ local function split(path)
   return head, tail
 end
 
-define("basename", "", function(value) return (select(2, split(text.str(value)))) end)
-define("dirname", "", function(value) return (split(text.str(value))) end)
+local function path_of(value)
+  return arguments.string(value, "a path")
+end
+
+define("basename", "", function(value) return (select(2, split(path_of(value)))) end)
+define("dirname", "", function(value) return (split(path_of(value))) end)
 
 define("splitext", "", function(value)
-  local path = text.str(value)
+  local path = path_of(value)
   local directory, name = path:match("^(.*/)([^/]*)$")
   directory, name = directory or "", name or path
   local dots, rest = name:match("^(%.*)(.*)$")
@@ -47,7 +51,10 @@ end
 
 define("path_join", "", function(value)
   if type(value) == "string" then return value end
-  return join(arguments.list(value, "what 'path_join' takes"))
+  if #arguments.list(value, "what 'path_join' takes") == 0 then
+    values.fail("'path_join' needs at least one part")
+  end
+  return join(value)
 end)
 
 local function normalise(path)

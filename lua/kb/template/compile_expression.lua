@@ -152,9 +152,10 @@ makers["compare"] = function(compiler, node)
     return COMPARE[step.op]:format(first, second), "boolean"
   end
   local parts = { first }
-  for _, step in ipairs(node.rest) do
+  for i, step in ipairs(node.rest) do
+    local source = value(compiler, step.value)
     parts[#parts + 1] = quoted(step.op)
-    parts[#parts + 1] = value(compiler, step.value)
+    parts[#parts + 1] = i == 1 and source or ("function() return %s end"):format(source)
   end
   return ("CHAIN(%s)"):format(table.concat(parts, ", ")), "boolean"
 end

@@ -206,8 +206,14 @@ local function named_entry(registry_of, name, what)
   return entry or fail(("no %s named '%s'"):format(what, name))
 end
 
+-- Like Jinja's generators, these take what is false for an empty list.
+local function items_if_any(value)
+  if not truth(value) then return {}, 0 end
+  return access.items(value)
+end
+
 define("map", "**", function(value, named, name, ...)
-  local items, count = access.items(value)
+  local items, count = items_if_any(value)
   local mapped = values.list()
   if name == nil then
     local attribute = named and named.attribute
@@ -234,7 +240,7 @@ local function predicate(named, name, ...)
 end
 
 local function keep(value, read, wanted, asked)
-  local items, count = access.items(value)
+  local items, count = items_if_any(value)
   local kept = values.list()
   for i = 1, count do
     if asked(read(items[i])) == wanted then kept[#kept + 1] = items[i] end

@@ -50,7 +50,7 @@ define("indent", "width? first? blank?", function(value, width, first, blank)
   local margin = type(width) == "string" and width
     or text.repeated(" ", arguments.integer(width, "the width"))
   -- The line end added here is dropped again by the cut into lines.
-  local lines = lines_of(str(value) .. "\n")
+  local lines = lines_of(arguments.string(value) .. "\n")
   blank = blank and operators.truth(blank)
   for i = 2, #lines do
     if blank or lines[i] ~= "" then lines[i] = margin .. lines[i] end
@@ -68,7 +68,7 @@ end)
 define("wordwrap", "width? break_long_words? wrapstring? break_on_hyphens?",
   function(value, width, break_long, wrapstring, hyphens)
     local wrapped = {}
-    for _, line in ipairs(lines_of(str(value))) do
+    for _, line in ipairs(lines_of(arguments.string(value))) do
       local parts = wrap.wrap(line, width or 79, break_long ~= false, hyphens ~= false)
       wrapped[#wrapped + 1] = table.concat(parts, given(wrapstring) or "\n")
     end
@@ -77,7 +77,7 @@ define("wordwrap", "width? break_long_words? wrapstring? break_on_hyphens?",
 
 define("truncate", "length? killwords? end? leeway?",
   function(value, length, kill_words, ending, leeway)
-    value, length, ending = str(value), length or 255, ending or "..."
+    value, length, ending = arguments.string(value), length or 255, ending or "..."
     leeway = given(leeway) or 5
     if text.length(value) <= length + leeway then return value end
     local cut = text.sub(value, 1, length - text.length(ending))

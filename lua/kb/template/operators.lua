@@ -283,7 +283,10 @@ function M.contains(container, item)
   if kind == "list" then return list_contains(container, item) end
   if kind == "map" then
     refuse_undefined(item)
-    return item ~= null and container[item] ~= nil
+    if type(item) == "table" and item ~= null and not values.is_tuple(item) then
+      fail(("a map has no keys such as '%s'"):format(values.type_name(item)))
+    end
+    return container[item] ~= nil
   end
   refuse_undefined(container)
   fail(("'in' needs a list, a map or a string, not '%s'"):format(values.type_name(container)))

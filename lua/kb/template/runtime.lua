@@ -277,10 +277,13 @@ local COMPARISONS = {
   ["not in"] = function(a, b) return not operators.contains(b, a) end,
 }
 
-function H.CHAIN(...)
-  local parts = { ... }
-  for i = 1, #parts - 2, 2 do
-    if not COMPARISONS[parts[i + 1]](parts[i], parts[i + 2]) then return false end
+--- Compare in a chain: a value, then operators and values in turn. The values
+-- from the third on are functions, called only while the chain holds.
+function H.CHAIN(left, op, right, ...)
+  local rest = { ... }
+  for i = 1, #rest + 1, 2 do
+    if not COMPARISONS[op](left, right) then return false end
+    if rest[i] then left, op, right = right, rest[i], rest[i + 1]() end
   end
   return true
 end

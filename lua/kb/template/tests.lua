@@ -31,7 +31,8 @@ define("string", "", function(value) return type(value) == "string" end)
 define("mapping", "", function(value) return kind_of(value) == "map" end)
 
 local SEQUENCES = { string = true, list = true, map = true }
-define("sequence iterable", "", function(value)
+define("sequence", "", function(value) return SEQUENCES[kind_of(value)] or false end)
+define("iterable", "", function(value)
   if values.is_undefined(value) then values.fail_undefined(value) end
   return SEQUENCES[kind_of(value)] or false
 end)
