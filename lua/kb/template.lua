@@ -1,7 +1,19 @@
 --- Templates: Jinja2 as Ansible's template module configures it.
 -- Blocks are trimmed, nothing is escaped, what is undefined is an error, and
--- the text ends in as many newlines as the template. A template reaches only
--- its context, the filters and the tests; values are never taken for templates.
+-- the text ends in as many newlines as the template at least. `do`, `break` and
+-- `continue` are there. The first line may be `#jinja2: lstrip_blocks: True`.
+-- A template reaches only its context, the filters and the tests; values are
+-- never taken for templates, and those of the context cannot be changed.
+--
+-- Where this differs from Ansible: integers have 64 bits, and more is an error;
+-- letters beyond ASCII keep their case; `safe` and `escape` give plain strings,
+-- so that escaping twice escapes twice; unknown filters, tests and arguments are
+-- errors before anything is rendered; a change of a value of the context is an
+-- error, where Ansible changes a copy; `random` with a seed chooses otherwise;
+-- regular expressions lack conditional groups and verbose mode; `pprint` writes
+-- one line; there are no lookups, and nothing that reads files, the clock's
+-- `now` or vaults: the filters `fileglob`, `realpath`, `expanduser`, `expandvars`,
+-- `vault`, `to_datetime`, `urlize`, and the tests on files.
 local compile = require "kb.template.compile"
 local expression = require "kb.template.expression"
 local objects = require "kb.template.objects"
@@ -107,14 +119,16 @@ end
 
 -- Ansible keeps at least as many newlines at the end as the template has.
 local function with_newlines(text, wanted)
+  if type(text) ~= "string" then return text end
   return text .. ("\n"):rep(wanted - newlines_at_end(text))
 end
 
 --- Render a template.
 -- @param context table: its variables; plain values, see `kb.data`
--- @return string; or nil and an error with `file`, `line`, `message`, `name`
---   (of the variable at fault, or nil) and `trace` (places that led there);
---   an error value raised by a value of the context is returned as it is
+-- @return string, or an unknown when it shows one; or nil and an error with
+--   `file`, `line`, `message`, `name` (of the variable at fault, or nil) and
+--   `trace` (places that led there); an error value raised by a value of the
+--   context is returned as it is
 function Template:render(context)
   local state = runtime.state(self.loader)
   state:add_blocks(self)

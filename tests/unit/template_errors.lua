@@ -3,8 +3,11 @@
 local test = ...
 local check = require "lib.check"
 local data = require "kb.data"
+local err = require "kb.err"
 local runtime = require "kb.template.runtime"
+local secret = require "kb.secret"
 local template = require "kb.template"
+local unknown = require "kb.unknown"
 
 local function render(text, context, options)
   local compiled, problem = template.compile(text, options)
@@ -168,6 +171,30 @@ test("a context may compute its values when they are asked for", function()
   check.equal(render("{{ fact }}{{ fact }}{% if false %}{{ other }}{% endif %}", context),
     "valuevalue")
   check.equal(asked, { "fact" })
+end)
+
+test("what a dry run does not know may be shown, and not looked into", function()
+  local context = { token = unknown.new("known after m0"), list = { unknown.new("later") } }
+  for _, text in ipairs { "a {{ token }} b\n", "{{ 'x' ~ token }}", "{% set t = token %}{{ t }}",
+    "{% macro m(x) %}{{ x }}{% endmacro %}<{{ m(token) }}>",
+    "{% for i in [1, 2] %}\n{{ token }}\n{% endfor %}", "{{ token | default('x') }}" } do
+    check.equal(unknown.is(check.ok(render(text, context))), true, text)
+  end
+  check.contains(render("a {{ token }} b\n", context), "a (known after m0) b")
+  for _, text in ipairs { "{{ token | upper }}", "{% if token %}{% endif %}", "{{ token == 1 }}",
+    "{{ token.x }}", "{{ token[0] }}", "{% for i in token %}{% endfor %}", "{{ token + 1 }}",
+    "{{ token | length }}", "{{ list | join }}", "{{ list }}", "{{ 1 in list }}",
+    "{{ list | to_json }}", "{{ 'a' if token else 'b' }}", "{{ token() }}", "{{ token < 1 }}" } do
+    check.equal(err.kind(refused(text, context)), "unknown", text)
+  end
+end)
+
+test("a secret goes into the text as it is", function()
+  local context = { password = secret.new("correct horse") }
+  check.equal(render("p={{ password }};{{ password | b64encode }};{{ [password] | to_json }}",
+    context), 'p=correct horse;Y29ycmVjdCBob3JzZQ==;["correct horse"]')
+  check.equal(render("{{ password ~ '!' }} {{ {'p': password} }}", context),
+    "correct horse! {'p': 'correct horse'}")
 end)
 
 test("functions of the context can be called", function()

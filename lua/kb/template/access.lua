@@ -137,6 +137,7 @@ function M.items(value)
       local keys = data.keys(value)
       return keys, #keys
     end
+    values.check_known(value)
     if values.is_nothing(value) then return {}, 0 end
     if kind == "undefined" then values.fail_undefined(value) end
   elseif type(value) == "string" then

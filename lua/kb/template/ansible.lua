@@ -236,4 +236,11 @@ define("from_yaml", "", function(value)
   return result
 end)
 
+define("from_yaml_all", "", function(value)
+  if type(value) ~= "string" then return value end
+  local documents, problem = yaml.load_all(value, { name = "from_yaml_all", version = "1.1" })
+  if documents == nil then fail(tostring(problem)) end
+  return values.list(documents)
+end)
+
 return M

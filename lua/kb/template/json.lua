@@ -2,6 +2,7 @@
 local data = require "kb.data"
 local json = require "kb.json"
 local operators = require "kb.template.operators"
+local text = require "kb.template.text"
 local values = require "kb.template.values"
 
 local M = {}
@@ -21,7 +22,7 @@ local function other_text(value)
   if values.kind(value) == "object" then
     values.fail(("'%s' cannot become JSON"):format(values.type_name(value)))
   end
-  return tostring(value)
+  return text.str(value)
 end
 
 --- Write a value as JSON.
@@ -39,7 +40,7 @@ function M.encode(value, options)
     compact = set "compact", other = other_text, max_depth = 200,
   })
   if ok then return result end
-  if values.is_failure(result) then error(result, 0) end
+  if type(result) ~= "string" then error(result, 0) end
   values.fail((tostring(result):gsub("^[^\n]-:%d+: ", "")))
 end
 

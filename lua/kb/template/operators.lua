@@ -10,6 +10,7 @@ local null = data.null
 local type, math_type = type, math.type
 
 local function refuse_undefined(value)
+  values.check_known(value)
   if values.is_undefined(value) then values.fail_undefined(value) end
 end
 

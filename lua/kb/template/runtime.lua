@@ -122,7 +122,8 @@ end
 -- template takes back needs no clearing.
 local function concat(out, count)
   if count == 1 then return out[1] end
-  return table.concat(out, "", 1, count)
+  local ok, whole = pcall(table.concat, out, "", 1, count)
+  return ok and whole or text.fold(out, count)
 end
 
 local H = {}

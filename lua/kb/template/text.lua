@@ -1,5 +1,7 @@
 -- How values read as text: Python's str() and repr(), and strings counted in
 -- characters instead of bytes.
+local secret = require "kb.secret"
+local unknown = require "kb.unknown"
 local values = require "kb.template.values"
 local data = require "kb.data"
 
@@ -80,6 +82,17 @@ local function object_text(value)
   return "<" .. getmetatable(value).name .. ">"
 end
 
+-- Secrets are put in as they are: what kbrun prints is masked by its content.
+local function foreign_text(value)
+  values.check_known(value)
+  if secret.is(value) then return secret.reveal(value) end
+  return tostring(value)
+end
+
+local function foreign_repr(value)
+  return secret.is(value) and M.quote(secret.reveal(value)) or foreign_text(value)
+end
+
 local SCALARS = {
   string = M.quote,
   integer = tostring,
@@ -90,7 +103,7 @@ local SCALARS = {
     return values.is_nothing(value) and "" or values.fail_undefined(value)
   end,
   object = object_text,
-  foreign = tostring,
+  foreign = foreign_repr,
 }
 
 -- `seen` holds the containers being written, to end in values that hold themselves.
@@ -126,15 +139,17 @@ function M.str(value)
   if kind == "number" then
     return math_type(value) == "integer" and integers[value] or float_text(value)
   end
+  if kind_of(value) == "foreign" then return foreign_text(value) end
   return (repr(value, {}))
 end
 local str = M.str
 
 --- Write a value as the output of a template: null is nothing.
+-- An unknown value is given back: joined to text it makes the whole unknown.
 function M.output(value)
   if math_type(value) == "integer" then return integers[value] end
   if value == data.null then return "" end
-  return str(value)
+  return unknown.is(value) and value or str(value)
 end
 
 --- Count the characters of a string; bytes where it is not UTF-8.
@@ -173,10 +188,18 @@ function M.repeated(text, count)
   return text:rep(count)
 end
 
+--- Join pieces of which some are unknown.
+function M.fold(parts, count)
+  local whole = ""
+  for i = 1, count do whole = whole .. M.output(parts[i]) end
+  return whole
+end
+
 --- Join the texts of values, as the operator `~` does.
 function M.join(...)
   local parts, size = { ... }, 0
   for i = 1, #parts do
+    if unknown.is(parts[i]) then return M.fold(parts, #parts) end
     local part = str(parts[i])
     parts[i] = part
     size = size + #part

@@ -5,6 +5,7 @@
 -- Objects keep their insides under integer keys. A template can only ever ask a
 -- table for a string key directly, so it never sees them.
 local data = require "kb.data"
+local unknown = require "kb.unknown"
 
 local M = {}
 
@@ -113,8 +114,14 @@ local PYTHON_NAMES = {
   list = "list", map = "dict", undefined = "AnsibleUndefined",
 }
 
+--- Stop at what a dry run does not know yet: it may be shown, not looked into.
+function M.check_known(value)
+  if unknown.is(value) then unknown.stop(value, "a template looks inside a value") end
+end
+
 --- Name the type of a value as Python does, for messages and `type_debug`.
 function M.type_name(value)
+  M.check_known(value)
   if M.is_tuple(value) then return "tuple" end
   local kind = M.kind(value)
   if kind == "object" then return getmetatable(value).name or "object" end
