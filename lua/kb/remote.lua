@@ -8,6 +8,7 @@ local shell = require "kb.shell"
 local sys = require "kb.core.sys"
 local task = require "kb.core.task"
 local transfer = require "kb.transfer"
+local tree = require "kb.transfer.tree"
 
 local M = {}
 
@@ -22,7 +23,7 @@ local function connect(settings)
   local kind = settings.transport or "ssh"
   local transport = require("kb.transport." .. kind)
   local connection, message, code = transport.open(settings)
-  if not connection and kind == "ssh" and code == "ENOTSUP" then
+  if not connection and kind == "ssh" and code == "EUNSUPPORTED" then
     local other, why, how = require("kb.transport.openssh").open(settings)
     if other then
       return other
@@ -173,18 +174,8 @@ local Lease = {
 
 -- The key of the user's shells: "" for who logged in.
 function Remote:_user(name)
-  if not name or name == self.settings.user then
-    return ""
-  end
-  local connection, message, code = self:_connected()
-  if not connection then
-    return nil, message, code
-  end
-  local login = connection.user
-  if self.settings.transport == "local" then
-    login = sys.self().user
-  end
-  return name == login and "" or name
+  local login = self.settings.transport ~= "local" and self.settings.user or sys.self().user
+  return name == login and "" or name or ""
 end
 
 --- Run a command.
@@ -197,11 +188,8 @@ end
 -- or shell was lost, ETIMEDOUT, with a table of out and err so far
 function Remote:run(command, opts)
   opts = opts or {}
-  local user, message, code = self:_user(opts.user)
-  local sh
-  if user then
-    sh, message, code = self:_acquire(user)
-  end
+  local user = self:_user(opts.user)
+  local sh, message, code = self:_acquire(user)
   if not sh then
     return nil, message, code
   end
@@ -249,6 +237,15 @@ end
 -- @return true and a table: changed, received (bytes). Or nil, message, code as of put
 function Remote:get(spec)
   return transfer.get(self, spec)
+end
+
+--- Put what is in a local directory into one on the host, as one stream. What only the host has
+-- stays; files that are the same already are not sent.
+-- @param spec table: dir (local), path (there, absolute; made if absent), owner, group, user (who
+-- writes it), progress (function of bytes done and total)
+-- @return true and a table: changed, sent (bytes of files). Or nil, message, code as of put
+function Remote:put_tree(spec)
+  return tree.put(self, spec)
 end
 
 --- What the connection has cost so far.

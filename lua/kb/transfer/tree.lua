@@ -1,0 +1,249 @@
+--- A directory with all that is in it, sent to a host as one stream.
+--
+-- It is unpacked beside its place, compared by digests, and then each file is renamed into place;
+-- a whole new directory is renamed at once. Files that are there already are not sent. What the
+-- host has and we have not stays.
+local quote = require "kb.quote"
+local source = require "kb.transfer.source"
+local sys = require "kb.core.sys"
+local tar = require "kb.tar"
+
+local M = {}
+
+-- The name of the list of digests in the archive; no file of ours can have it, having a slash.
+local SUMS = ".kbrun.sums"
+
+local PIECE = 256 * 1024
+
+-- p the place, u and g owner and group. First the state of what is there: digest, mode, owner and
+-- group of each file.
+local state_script = [==[
+[ -e "$p" ] || exit 0
+[ -d "$p" ] || { printf '%s is not a directory\n' "$p" >&2; exit 61; }
+cd "$p" || exit 65
+find . -type f ! -name '.kbrun.*' -printf '%m %u %g %p\0'
+printf '\0'
+find . -type f ! -name '.kbrun.*' -exec sha256sum -z -- {} +
+]==]
+
+local unpack_script = [==[
+umask 022
+d=${p%/*}
+[ -n "$d" ] || d=/
+[ -e "$p" ] || [ -d "$d" ] || { printf 'there is no directory %s\n' "$d" >&2; exit 62; }
+[ -d "$p" ] && d=$p
+t=$(mktemp -d "$d/.kbrun.XXXXXXXX") || exit 65
+trap 'rm -rf "$t"' EXIT
+trap 'exit 65' HUP INT TERM
+mkdir "$t/new" && cd "$t/new" || exit 65
+tar -x -p -f - || exit 65
+mv .kbrun.sums ../sums && sha256sum -c --quiet --strict ../sums >&2 || exit 64
+[ -z "$u$g" ] || chown -h -R "$u${g:+:$g}" . || exit 65
+sync -f . || exit 65
+if [ ! -d "$p" ]; then
+  mv -T "$t/new" "$p" || exit 65
+else
+  find . -type d -exec sh -c '
+    p=$1 found={
+    shift
+    for d do
+      [ -d "$d" ] || continue # moved with the one above it
+      if [ ! -d "$p/$d" ]; then
+        mv -T "$d" "$p/$d" || exit 1
+      else
+        chmod --reference="$d" "$p/$d" && chown --reference="$d" "$p/$d" &&
+          find "$d" -mindepth 1 -maxdepth 1 ! -type d -exec mv -f -t "$p/$d" -- "$found}" + ||
+          exit 1
+      fi
+    done' sh "$p" {} + || exit 65
+fi
+sync -f "$p"
+]==]
+
+local codes = { [61] = "ENOTDIR", [62] = "ENOENT", [64] = "EBADMSG" }
+
+-- All entries below a directory, each directory before what is in it.
+local function walk(dir, below, entries)
+  local names, message, code = sys.list(dir .. below)
+  if not names then
+    return nil, message, code
+  end
+  for _, name in ipairs(names) do
+    local path = below .. "/" .. name
+    local entry
+    entry, message, code = sys.stat(dir .. path, false)
+    if not entry then
+      return nil, message, code
+    elseif entry.kind ~= "file" and entry.kind ~= "directory" and entry.kind ~= "link" then
+      return nil, ("%s%s is a %s, which cannot be copied"):format(dir, path, entry.kind), "EINVAL"
+    end
+    entry.path = path:sub(2)
+    entry.to = entry.kind == "link" and sys.readlink(dir .. path) or nil
+    entries[#entries + 1] = entry
+    if entry.kind == "directory" then
+      local ok
+      ok, message, code = walk(dir, path, entries)
+      if not ok then
+        return nil, message, code
+      end
+    end
+  end
+  return entries
+end
+
+local function digest_all(dir, entries)
+  for _, entry in ipairs(entries) do
+    if entry.kind == "file" then
+      local file <close>, message, code = source.of_file(dir .. "/" .. entry.path)
+      if not file then
+        return nil, message, code
+      end
+      entry.digest, entry.size = file.digest, file.size
+    end
+  end
+  return true
+end
+
+-- path -> { mode, owner, group, digest } from what state_script printed.
+local function parse_state(text)
+  local found = {}
+  local files, sums = text:match("^(.-%z)%z(.*)$")
+  if not files then
+    files, sums = "", text:gsub("^%z", "")
+  end
+  for mode, owner, group, path in files:gmatch("(%d+) (%S+) (%S+) %./(%Z+)%z") do
+    found[path] = { mode = tonumber(mode, 8), owner = owner, group = group }
+  end
+  for digest, path in sums:gmatch("(%x+)  %./(%Z+)%z") do
+    if found[path] then
+      found[path].digest = digest
+    end
+  end
+  return found
+end
+
+local function same(entry, there, spec)
+  return there and there.digest == entry.digest and there.mode == entry.mode
+    and (not spec.owner or spec.owner == there.owner)
+    and (not spec.group or spec.group == there.group)
+end
+
+-- What is to be sent: directories and links always, they are small; files that differ.
+local function choose(entries, there, spec)
+  local chosen, sums, bytes, changed = {}, {}, 0, false
+  for _, entry in ipairs(entries) do
+    if entry.kind ~= "file" then
+      chosen[#chosen + 1] = entry
+    elseif not same(entry, there[entry.path], spec) then
+      changed = true
+      chosen[#chosen + 1] = entry
+      bytes = bytes + entry.size
+      local path = entry.path:gsub("[\\\n]", { ["\\"] = "\\\\", ["\n"] = "\\n" })
+      local mark = path ~= entry.path and "\\" or ""
+      sums[#sums + 1] = ("%s%s  ./%s\n"):format(mark, entry.digest, path)
+    end
+  end
+  return chosen, table.concat(sums), bytes, changed
+end
+
+local function send_file(dir, entry, yield)
+  local file, message = io.open(dir .. "/" .. entry.path, "rb")
+  if not file then
+    error(message, 0)
+  end
+  local _ <close> = file
+  local left = entry.size
+  while left > 0 do
+    local piece = file:read(math.min(PIECE, left))
+    if not piece then
+      error(entry.path .. " became shorter while it was read", 0)
+    end
+    left = left - #piece
+    yield(piece, #piece)
+  end
+  yield(tar.padding(entry.size), 0)
+end
+
+-- The archive as a function giving pieces of about PIECE bytes.
+local function archive(dir, chosen, sums, progress, total)
+  local done = 0
+  local function produce(yield)
+    local list = { path = SUMS, kind = "file", mode = 384, mtime = 0, size = #sums }
+    yield(tar.header(list) .. sums .. tar.padding(#sums), 0)
+    for _, entry in ipairs(chosen) do
+      yield(tar.header(entry), 0)
+      if entry.kind == "file" then
+        send_file(dir, entry, yield)
+      end
+    end
+    yield(tar.ending, 0)
+  end
+  local held, size = {}, 0
+  local next_piece = coroutine.wrap(function()
+    produce(function(piece, bytes)
+      held[#held + 1], size, done = piece, size + #piece, done + bytes
+      if size >= PIECE then
+        coroutine.yield(table.concat(held))
+        held, size = {}, 0
+      end
+    end)
+    return table.concat(held)
+  end)
+  local over = false
+  return function()
+    local piece = not over and next_piece() or nil
+    over = over or piece == nil or size < PIECE
+    if progress and piece then
+      progress(done, total)
+    end
+    return piece
+  end
+end
+
+local function run(remote, spec, script, opts)
+  local values = ("p=%s\nu=%s\ng=%s\n"):format(quote(spec.path), quote(spec.owner or ""),
+    quote(spec.group or ""))
+  opts.user = spec.user
+  local result, message, code = remote:run(values .. script, opts)
+  if result and result.code ~= 0 then
+    local why = result.err:gsub("%s+$", "")
+    return nil, ("%s: %s: %s"):format(remote.name, spec.path,
+      why ~= "" and why or "exit status " .. result.code), codes[result.code] or "EIO"
+  end
+  return result, message, code
+end
+
+--- Put a directory's content on a host; see Remote:put_tree.
+-- @param remote kb.remote
+-- @param spec table
+-- @return true and a table; or nil, message, code
+function M.put(remote, spec)
+  if not spec.path:find("^/.") then
+    error("put_tree needs an absolute path other than /", 0)
+  end
+  local dir = spec.dir:gsub("/+$", "")
+  local entries, message, code = walk(dir, "", {})
+  local ok, result
+  if entries then
+    ok, message, code = digest_all(dir, entries)
+  end
+  if ok then
+    result, message, code = run(remote, spec, state_script, {})
+  end
+  if not result then
+    return nil, message, code
+  end
+  local chosen, sums, bytes, changed = choose(entries, parse_state(result.out), spec)
+  if not changed and result.out ~= "" then
+    return true, { changed = false, sent = 0 }
+  end
+  result, message, code = run(remote, spec, unpack_script, {
+    stdin = archive(dir, chosen, sums, spec.progress, bytes),
+  })
+  if not result then
+    return nil, message, code
+  end
+  return true, { changed = true, sent = bytes }
+end
+
+return M
