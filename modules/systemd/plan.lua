@@ -135,7 +135,9 @@ local function start(verb, unit)
   return ("systemctl %s -- %s || exit\n"
     .. "case $(systemctl show -p Type -- %s) in Type=simple|Type=exec|Type=idle)\n"
     .. "for i in 1 2 3 4 5; do sleep 0.2; systemctl is-active --quiet -- %s || {\n"
-    .. "echo 'it was started and did not stay' >&2; exit 1; }; done;; esac"):format(verb, u, u, u)
+    .. "echo 'it was started and did not stay' >&2; exit 1; }; done;;\n"
+    .. "Type=notify*|Type=forking|Type=dbus) systemctl is-active --quiet -- %s || {\n"
+    .. "echo 'it was started and does not run' >&2; exit 1; };; esac"):format(verb, u, u, u, u)
 end
 
 local function actions_of(todo, unit)
