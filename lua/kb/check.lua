@@ -123,12 +123,28 @@ local function check_file(findings, path, playbook, variables)
   end, variables):block(tree, nil)
 end
 
+-- How the hosts are reached must be known before any of them is.
+local function check_connections(findings, p, names, inventory, seen)
+  for _, name in ipairs(names) do
+    if not seen[name] then
+      seen[name] = true
+      local settings, message = inventory:connection(name)
+      if not settings and not seen[message] then -- a bastion's error is that of all behind it
+        seen[message] = true
+        add(findings, p.file, p.line, ("play %q: %s: %s"):format(p.name, name, message))
+      end
+    end
+  end
+end
+
 local function check_hosts(findings, playbook, inventory)
+  local seen = {}
   for _, p in ipairs(playbook and inventory and playbook.plays or {}) do
     local names, message = inventory:match(p.hosts)
     if not names then
       add(findings, p.file, p.line, ("play %q: %s"):format(p.name, message))
     end
+    check_connections(findings, p, names or {}, inventory, seen)
   end
 end
 

@@ -52,7 +52,11 @@ end
 --- The machine of a host name, shared by all plays.
 function Run:machine(name)
   if not self.machines[name] then
-    self.machines[name] = machine.new(self, name, self.inventory:connection(name))
+    local settings, message = self.inventory:connection(name)
+    if not settings then
+      err.raise("usage", message, { host = name })
+    end
+    self.machines[name] = machine.new(self, name, settings)
   end
   return self.machines[name]
 end

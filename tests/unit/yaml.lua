@@ -181,3 +181,16 @@ test("dump: numbers, blocks, flow, order, documents", function()
   loop[1] = loop
   check.raises("nested deeper than 512", yaml.dump, loop)
 end)
+
+-- docs/yaml.md lists these. When a new libyaml changes one, the list changes.
+test("where libyaml departs from the standard", function()
+  local rejected = { '{"a"\n:b}', "[ ::x ]", "-\ta", "- \ta", "? a\n:\tb", "%YAML 1.3\n---\na",
+    "a: &\u{e9} 1", "..." }
+  for _, text in ipairs(rejected) do
+    local value = yaml.load(text)
+    check.ok(value == nil, "no longer rejected: " .. text)
+  end
+  local accepted = { { 'key: "x"#c', '{"key": "x"}' }, { "[a, b]#c", '["a", "b"]' },
+    { 'a:\n  "x\n y"', '{"a": "x y"}' }, { "a: [b,\nc]", '{"a": ["b", "c"]}' } }
+  for _, pair in ipairs(accepted) do check.equal(as_json(pair[1]), pair[2], pair[1]) end
+end)

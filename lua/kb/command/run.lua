@@ -4,6 +4,7 @@ local common = require "kb.command.common"
 local err = require "kb.err"
 local extra_vars = require "kb.command.extra_vars"
 local inventory = require "kb.inventory"
+local inventory_report = require "kb.inventory.report"
 local kb_check = require "kb.check"
 
 local report = require "kb.report"
@@ -83,7 +84,7 @@ local function load_inventory(opts, args)
     err.raise("usage", tostring(message))
   end
   for _, warning in ipairs(inv:warnings()) do
-    io.stderr:write(("%s:%s: warning: %s\n"):format(warning.file, warning.line, warning.message))
+    io.stderr:write(inventory_report.warning(warning), "\n")
   end
   return inv, over
 end
