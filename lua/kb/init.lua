@@ -3,6 +3,7 @@
 local diff = require "kb.diff"
 local err = require "kb.err"
 local fact = require "kb.fact"
+local fetch = require "kb.fetch"
 local gate = require "kb.gate"
 local localfile = require "kb.localfile"
 local op = require "kb.op"
@@ -193,6 +194,16 @@ end
 -- @return string: hexadecimal
 function M.digest(text)
   return localfile.digest_of(secret.reveal(text))
+end
+
+--- An action that fetches a file from the network to the operator's machine, and where it is then.
+-- @param url string
+-- @param sha256 string: hexadecimal; nothing else is accepted
+-- @return action for a change, path string
+function M.fetch(url, sha256)
+  return { call = function()
+    return fetch.fetch(url, sha256)
+  end }, fetch.path(sha256)
 end
 
 --- Whether a value is a secret.

@@ -34,6 +34,19 @@ function M.touched(path)
   end
 end
 
+--- The rule for a directory below which anything may have changed.
+-- @param path string
+-- @return function: an entry of an effect
+function M.filled(path)
+  local touched = M.touched(path .. "/.")
+  return function(name, of)
+    if name:find("^file%.") and type(of) == "string" and is_above(path, of) then
+      return true, kb.unknown("known once " .. path .. " is filled")
+    end
+    return touched(name, of)
+  end
+end
+
 --- The rule for a path at and below which nothing is any more.
 -- @param path string
 -- @return function: an entry of an effect

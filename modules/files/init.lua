@@ -3,6 +3,8 @@
 -- checked by hash and renamed: a file is there whole or not at all.
 
 local kb = require "kb"
+local archive = require "modules.files.archive"
+local download = require "modules.files.download"
 local edit = require "modules.files.edit"
 local plan = require "modules.files.plan"
 
@@ -179,6 +181,52 @@ M.block = kb.op {
   plan = function(args, fact)
     return plan.edit(args, fact, edit.block)
   end,
+}
+
+--- What is in a tar archive, unpacked to a directory, which is made when it is not there.
+-- A stamp in the directory, `.NAME.kbrun`, says which archive was unpacked; what was changed in the
+-- directory since is not noticed. An archive with names that lead out of the directory is refused.
+-- What is unpacked belongs to who unpacks it.
+-- @param path path: the directory
+-- @param from string: the archive on the operator's machine: in files/ beside the playbook, beside
+-- it, or absolute
+-- @param source path: the archive, when it is on the host already
+-- @param strip integer: leave out so many leading directories of each name
+-- @param holds list: names that are there afterwards, relative to the directory: so that a dry run
+-- knows them, and a run finds out when they are not
+M.archive = kb.op {
+  name = "files.archive",
+  args = { { "path", "path", "the directory", at = 1, required = true },
+    { "from", "string", "the archive on the operator's machine" },
+    { "source", "path", "the archive, when it is on the host already" },
+    { "strip", "integer", "leave out so many leading directories", default = 0 },
+    { "holds", "list", "names that are there afterwards", default = {} } },
+  facts = archive.questions,
+  prepare = function(host, args)
+    args.from = args.from and kb.find_file(host, args.from, "files")
+    return args
+  end,
+  plan = archive.plan,
+}
+
+--- A file from the network, known by its SHA-256.
+-- @param path path: where it is to be on the host
+-- @param url string: where it is from
+-- @param sha256 string: its digest, hexadecimal; anything else is refused
+-- @param via string: host: the host fetches it (with curl, wget or apt's helper); operator: it is
+-- fetched to the operator's machine, kept there, and sent, for hosts that cannot reach it
+-- @param owner string: the user it belongs to
+-- @param group string: the group it belongs to
+-- @param mode mode: its permission bits (0644 for a new one)
+M.download = kb.op {
+  name = "files.download",
+  args = { { "path", "path", "where it is to be", at = 1, required = true },
+    { "url", "string", "where it is from", required = true },
+    { "sha256", "string", "its digest", required = true },
+    { "via", { "host", "operator" }, "who fetches it", default = "host" },
+    table.unpack(attributes) },
+  facts = plan.write_facts,
+  plan = download.plan,
 }
 
 return M

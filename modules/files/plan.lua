@@ -20,10 +20,15 @@ M.written = {
   { "sensitive", "boolean", "do not show the difference" },
 }
 
-local function parent(path)
+--- The directory that a path is in.
+-- @param path string
+-- @return string
+function M.parent(path)
   local dir = path:match("^(.*)/[^/]+$")
   return dir == "" and "/" or dir
 end
+
+local parent = M.parent
 
 local function octal(mode)
   return ("%04o"):format(mode)
@@ -142,7 +147,7 @@ local function difference(args, now, fact, new)
   if args.sensitive or kb.is_secret(new) then
     return "(the content is secret)"
   end
-  if kb.is_unknown(new) or #new > TOO_LARGE or new:find("\0", 1, true) then
+  if new == nil or kb.is_unknown(new) or #new > TOO_LARGE or new:find("\0", 1, true) then
     return nil
   end
   local old = now.kind == "file" and fact("file.content", args.path) or ""
@@ -150,7 +155,9 @@ local function difference(args, now, fact, new)
 end
 
 local function measured(source)
-  if source.file then
+  if source.digest then
+    return source.digest
+  elseif source.file then
     return kb.file_digest(source.file)
   elseif kb.is_unknown(source.content) then
     return source.content, source.content
@@ -168,9 +175,10 @@ local function written_effect(args, source, after, digest)
     { "file.content", args.path, content }, effect_of.touched(args.path) }
 end
 
+-- The new text, for people; nil when it is not at hand or too much.
 local function text_of_source(source, size)
-  if source.content or size > TOO_LARGE then
-    return source.content or ""
+  if source.content or source.digest or size > TOO_LARGE then
+    return source.content
   end
   return kb.read_file(source.file)
 end
@@ -178,7 +186,8 @@ end
 --- Plan of everything that writes a whole file.
 -- @param args table
 -- @param fact function
--- @param source table: content (string or secret) or file (a local path)
+-- @param source table: content (string or secret), file (a local path), or digest and actions
+-- (function(attributes) -> list)
 function M.write(args, fact, source)
   local now = check_place(args, fact)
   local digest, size = measured(source)
@@ -199,7 +208,8 @@ function M.write(args, fact, source)
       or "replace " .. now.kind .. " ") .. args.path,
     diff = difference(args, now, fact, kb.is_unknown(digest) and source.content
       or text_of_source(source, size or 0)),
-    actions = { { put = { path = args.path, content = source.content, file = source.file,
+    actions = source.actions and source.actions(after)
+      or { { put = { path = args.path, content = source.content, file = source.file,
       owner = after.owner, group = after.group, mode = after.mode, validate = args.validate,
       backup = args.backup and now.kind == "file" } } },
     effect = written_effect(args, source, after, digest),
