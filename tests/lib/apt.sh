@@ -20,15 +20,20 @@ package_present() {
 
 # Install what is missing of the named groups; quick when nothing is.
 packages_install() {
-  local name missing=()
+  local name missing=() log
   while read -r name; do
     package_present "$name" || missing+=("$name")
   done < <(packages_of "$@")
   [ ${#missing[@]} -gt 0 ] || return 0
-  say "installing ${#missing[@]} Debian packages ($*)"
-  apt-get update -qq >&2
-  DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
-    -o DPkg::Lock::Timeout=600 "${missing[@]}" >&2
+  say "installing ${#missing[@]} Debian packages and what they need"
+  log=$(mktemp)
+  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
+    --no-install-recommends -o DPkg::Lock::Timeout=600 "${missing[@]}"; } >"$log" 2>&1 || {
+    tail -20 "$log" >&2
+    rm "$log"
+    die "apt-get could not install: ${missing[*]}"
+  }
+  rm "$log"
 }
 
 # This machine's Debian sources as one-line entries of the given type (deb or
@@ -96,4 +101,22 @@ cached_by() {
     name=$("$namer")
   fi
   cached "$name" "$@"
+}
+
+# system_make DIR MMDEBSTRAP-OPTION...: a Debian of the lab's release in DIR. It
+# is made in memory and copied, because dpkg waits for the disk after each file;
+# the mount is in a namespace of its own and cannot be left behind.
+system_make() {
+  local out=$1
+  shift
+  mkdir memory
+  # shellcheck disable=SC2016 # for the inner shell
+  apt_sources deb | unshare --mount bash -euc '
+    out=$1 suite=$2
+    shift 2
+    mount -t tmpfs -o mode=755 memory memory
+    mmdebstrap --quiet --mode=root --aptopt="APT::Sandbox::User \"root\"" "$@" \
+      "$suite" memory/root -
+    cp -a memory/root/. "$out/"' - "$out" "$DEBIAN_SUITE" "$@"
+  rmdir memory
 }

@@ -74,7 +74,7 @@ deb_pack() {
   } >"$tree/DEBIAN/control"
   (cd "$tree" && find etc -type f 2>/dev/null | sed 's,^,/,') >conffiles || true
   [ ! -s conffiles ] || mv conffiles "$tree/DEBIAN/conffiles"
-  dpkg-deb --root-owner-group -Zgzip --build "$tree" \
+  dpkg-deb --root-owner-group -Zgzip -z1 --build "$tree" \
     "$out/${name}_${version}_amd64.deb" >/dev/null
 }
 

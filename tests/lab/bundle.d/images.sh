@@ -30,9 +30,8 @@ images_make() {
 image_root_proxy() {
   local root=$1 tool
   say "making the root of kube-proxy's image"
-  apt_sources deb | mmdebstrap --quiet --variant=extract --mode=root \
-    --aptopt='APT::Sandbox::User "root"' --dpkgopt='path-exclude=/usr/share/doc/*' \
-    --include=iptables,conntrack,kmod,ipset,libc-bin "$DEBIAN_SUITE" "$root" -
+  mkdir "$root"
+  system_make "$root" --variant=extract --include=iptables,conntrack,kmod,ipset,libc-bin
   rm -rf "${root:?}"/usr/share/{doc,man,locale,info,bash-completion} "${root:?}"/var/{cache,log,lib/apt} \
     "${root:?}"/{etc/apt,dev}
   for tool in iptables iptables-save iptables-restore ip6tables ip6tables-save ip6tables-restore; do

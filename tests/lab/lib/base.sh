@@ -7,14 +7,19 @@ BASE_PACKAGES=(systemd systemd-sysv dbus libpam-systemd openssh-server sudo
   iproute2 iptables iputils-ping netbase procps kmod less ca-certificates openssl
   e2fsprogs)
 
-# Hashes what the base is made of: package versions and this recipe.
+base_versions() {
+  suite_versions "${BASE_PACKAGES[@]}" base-files libc6
+}
+
+# Hashes what the base is made of: package versions, this recipe, this host.
 base_name() {
   local versions
-  versions=$(suite_versions "${BASE_PACKAGES[@]}" base-files libc6)
+  versions=$(base_versions)
   [ -n "$versions" ] || return 0
   echo "base-$DEBIAN_SUITE-$({
     echo "$versions"
     cat "$LAB_HOME/lib/base.sh" "$LAB_HOME"/node/*
+    ! host_lacks_sys_resource || echo "runc is wrapped"
   } | short_hash)"
 }
 
@@ -28,8 +33,7 @@ base_make() {
   local root=$1 include
   include=$(IFS=, && echo "${BASE_PACKAGES[*]}")
   say "making the nodes' base system (about a minute)"
-  apt_sources deb | mmdebstrap --quiet --variant=minbase --mode=root \
-    --aptopt='APT::Sandbox::User "root"' --include="$include" "$DEBIAN_SUITE" "$root" -
+  system_make "$root" --variant=minbase --include="$include"
   base_tune "$root"
   base_install_node_files "$root"
   if host_lacks_sys_resource; then base_divert_runc "$root"; fi

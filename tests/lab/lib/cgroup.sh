@@ -43,11 +43,13 @@ cgroup_pass_on() {
   fi
 }
 
-# Move the process PID into the lab's cgroup PART.
+# Move the process PID into the lab's cgroup PART. One that cannot must not run:
+# outside it could not be found again.
 cgroup_join() {
   local part=$1 pid=$2 dir
   while read -r dir; do
-    echo "$pid" >"$dir/kbrun-lab.$LAB/$part/cgroup.procs"
+    echo "$pid" >"$dir/kbrun-lab.$LAB/$part/cgroup.procs" ||
+      die "process $pid cannot join $dir/kbrun-lab.$LAB/$part"
   done < <(cgroup_hierarchies)
 }
 
