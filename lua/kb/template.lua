@@ -66,13 +66,22 @@ local function stage(file, line_of, run, ...)
   return nil, new_error(file, 1, tostring(result))
 end
 
+-- Lua refuses what goes beyond its own limits: two hundred variables of a scope
+-- or levels of nesting, or as many arguments of a call.
+local function refuse_source(owner, problem)
+  local at, reason = problem:match(":(%d+): (.*)$")
+  return nil, new_error(owner.name, owner.lines[math.tointeger(tonumber(at))] or 1,
+    "this part is too large, divide it: " .. (reason or problem))
+end
+
 local function load_source(owner, source)
   chunk_count = chunk_count + 1
   local chunk_name = "=template " .. chunk_count
-  local chunk = assert(load(source, chunk_name, "t", {}))
+  owner.lines = compile.line_map(source)
+  local chunk, problem = load(source, chunk_name, "t", {})
+  if not chunk then return refuse_source(owner, problem) end
   local helpers = {}
   for i, name in ipairs(compile.helpers) do helpers[i] = runtime.helpers[name] end
-  owner.lines = compile.line_map(source)
   chunks[chunk_name] = owner
   return chunk(table.unpack(helpers, 1, #compile.helpers))
 end
@@ -192,7 +201,9 @@ local function compile_text(text, options)
     name = options.name, exports = compiled.exports, newlines = newlines_at_end(text),
     references = compiled.references, templates = compiled.templates,
   }, Template)
-  template.root, template.blocks = load_source(template, compiled.source)
+  local root, blocks = load_source(template, compiled.source)
+  if not root then return nil, blocks end
+  template.root, template.blocks = root, blocks
   return template
 end
 
@@ -321,8 +332,8 @@ function M.expression(text, options)
   end)
   if not compiled then return nil, problem end
   local result = setmetatable({ name = name, references = compiled.references }, Expression)
-  result.run = load_source(result, compiled.source)
-  return result
+  result.run, problem = load_source(result, compiled.source)
+  return result.run and result, problem
 end
 
 return M

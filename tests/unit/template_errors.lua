@@ -130,6 +130,31 @@ test("what belongs to the context cannot be changed", function()
   check.equal(context, { list = { 1 }, map = { a = 1 } })
 end)
 
+test("what is too large for Lua is an error with a line", function()
+  local sets, sums = {}, {}
+  for i = 1, 300 do
+    sets[i] = ("{%% set v%d = 1 %%}\n"):format(i)
+    sums[i] = "n"
+  end
+  local problem = refused("{% for n in [1] %}\n" .. table.concat(sets) .. "{% endfor %}")
+  check.contains(problem.message, "too large, divide it: too many local variables")
+  problem = refused("\n\n{{ [n].index(" .. table.concat(sums, ", ") .. ") }}", { n = 1 })
+  check.equal(problem.line, 3)
+  problem = refused(("{% if true %}"):rep(300) .. ("{% endif %}"):rep(300))
+  check.contains(problem.message, "too large")
+  check.contains(refused("{{ " .. ("("):rep(5000) .. "1" .. (")"):rep(5000) .. " }}"), "")
+  check.equal(#render(("{{ n }}"):rep(5000), { n = 1 }), 5000)
+end)
+
+test("a macro cannot leave the loop around it", function()
+  for _, tag in ipairs { "macro m()", "call m()", "block m" } do
+    local name = tag:match("%l+")
+    local problem = refused(("{%% for i in [1] %%}{%% %s %%}{%% continue %%}{%% end%s %%}"
+      .. "{%% endfor %%}"):format(tag, name))
+    check.contains(problem.message, "'continue' outside of a loop")
+  end
+end)
+
 test("endless and enormous templates are stopped", function()
   local rows = {
     { "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "deep" },

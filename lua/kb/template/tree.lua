@@ -66,8 +66,23 @@ local function read_plain(self, piece)
   piece.body = self:body(piece, CLOSERS[piece.kind])
 end
 
-for _, kind in ipairs { "macro", "call", "filter", "with", "autoescape" } do
+for _, kind in ipairs { "filter", "with", "autoescape" } do
   readers[kind] = read_plain
+end
+
+-- What becomes a function of its own cannot leave a loop around it.
+local function outside_loops(self, read)
+  local loops = self.loops
+  self.loops = 0
+  local closer = read()
+  self.loops = loops
+  return closer
+end
+
+for _, kind in ipairs { "macro", "call" } do
+  readers[kind] = function(self, piece)
+    outside_loops(self, function() read_plain(self, piece) end)
+  end
 end
 
 readers["set"] = function(self, piece)
@@ -102,11 +117,11 @@ readers["block"] = function(self, piece)
     refuse(piece.at, ("block '%s' is there twice"):format(piece.name))
   end
   self.blocks[piece.name] = piece
-  local closer
-  local loops = self.loops
-  self.loops = 0
-  piece.body, closer = self:body(piece, CLOSERS["block"])
-  self.loops = loops
+  local closer = outside_loops(self, function()
+    local body, ending = self:body(piece, CLOSERS["block"])
+    piece.body = body
+    return ending
+  end)
   if closer.name and closer.name ~= piece.name then
     refuse(closer.at, ("'endblock %s' closes block '%s'"):format(closer.name, piece.name))
   end
