@@ -63,12 +63,18 @@ local function stage(file, line_of, run, ...)
   if type(result) == "table" and result.at then
     return nil, new_error(file, line_of(result.at), result.message)
   end
-  return nil, new_error(file, 1, tostring(result))
+  local message = tostring(result)
+  if message:find("stack overflow", 1, true) then
+    message = "brackets are nested too deep, or an expression is too long"
+  end
+  return nil, new_error(file, 1, message)
 end
 
 -- Lua refuses what goes beyond its own limits: two hundred variables of a scope
 -- or levels of nesting, or as many arguments of a call.
 local function refuse_source(owner, problem)
+  -- Whoever called us may have a handler of errors that makes tables of them.
+  problem = tostring(problem):match("^[^\n]*")
   local at, reason = problem:match(":(%d+): (.*)$")
   return nil, new_error(owner.name, owner.lines[math.tointeger(tonumber(at))] or 1,
     "this part is too large, divide it: " .. (reason or problem))

@@ -142,7 +142,10 @@ test("what is too large for Lua is an error with a line", function()
   check.equal(problem.line, 3)
   problem = refused(("{% if true %}"):rep(300) .. ("{% endif %}"):rep(300))
   check.contains(problem.message, "too large")
-  check.contains(refused("{{ " .. ("("):rep(5000) .. "1" .. (")"):rep(5000) .. " }}"), "")
+  check.contains(refused("{{ " .. ("("):rep(5000) .. "1" .. (")"):rep(5000) .. " }}"),
+    "nested too deep")
+  check.equal(render("{{ " .. ("("):rep(40) .. "1" .. (")"):rep(40) .. " }}"), "1")
+  check.contains(refused("{{ n" .. (" + n"):rep(500) .. " }}").message, "too large")
   check.equal(#render(("{{ n }}"):rep(5000), { n = 1 }), 5000)
 end)
 

@@ -35,7 +35,7 @@ define("splitext", "", function(value)
 end)
 
 local function join(parts)
-  local path = parts[1] or ""
+  local path = arguments.string(parts[1], "a part of a path")
   for i = 2, #parts do
     local part = arguments.string(parts[i], "a part of a path")
     if part:sub(1, 1) == "/" then

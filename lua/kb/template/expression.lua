@@ -136,13 +136,19 @@ local function tuple_of(item)
   return Cp() * item * (symbol "," * item) ^ 0 * (C "," * space) ^ -1 / tuple_or_single
 end
 
+-- Finish a part at once: lpeg allows two hundred captures within each other, and
+-- each level of brackets has a dozen.
+local function at_once(pattern)
+  return Cmt(pattern, function(_, at, ...) return at, ... end)
+end
+
 local function list_of(item)
   return (item * (symbol "," * item) ^ 0 * symbol "," ^ -1) ^ -1
 end
 
 local closing = { ["("] = ")", ["["] = "]", ["{"] = "}" }
 local function bracketed(open, inner)
-  return symbol(open) * inner * must(symbol(closing[open]), "'" .. closing[open] .. "'")
+  return symbol(open) * at_once(inner) * must(symbol(closing[open]), "'" .. closing[open] .. "'")
 end
 
 local argument = Ct(symbol "**" * field("spread_map", V "expression"))
@@ -164,13 +170,23 @@ local test_call = node("test", field("negated", keyword "not" * Cc(true)) ^ -1
   * field("name", must(dotted_name, "the name of a test"))
   * field("arguments", M.arguments + single_argument) ^ -1)
 
-local slice_part = V "expression"
-local slice = node("slice", field("from", slice_part) ^ -1 * symbol ":"
-  * field("to", slice_part) ^ -1 * (symbol ":" * field("step", slice_part) ^ -1) ^ -1)
+-- What stands in square brackets: a key, or the bounds of a slice, of which each
+-- may be left out.
+local bound = V "expression" + Cc(false)
+local subscript = Cp() * (V "tuple" + Cc(false))
+  * (symbol ":" * Cc(true) * bound * (symbol ":" * bound) ^ -1) ^ -1
+  / function(at, key, is_slice, to, step)
+    if not is_slice then return key or nil end
+    return { kind = "slice", at = at, from = key or nil, to = to or nil, step = step or nil }
+  end
+local subscript_or_refusal = Cmt(subscript, function(_, at, key)
+  if not key then error({ at = at, message = "expected a key" }, 0) end
+  return at, key
+end)
 
 local access = symbol "." * node("attribute", field("name", M.any_name))
   + symbol "." * node("item", field("key", node("integer", field("text", C(R "09" ^ 1)) * space)))
-  + bracketed("[", node("item", field("key", slice + V "tuple")))
+  + bracketed("[", node("item", field("key", subscript_or_refusal)))
   + node("call", field("arguments", M.arguments))
 
 local filters = P "|" * space * must(filter_call, "the name of a filter")
