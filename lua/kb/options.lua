@@ -4,7 +4,7 @@
 -- takes a value: value (the word that help shows for it), type ("string",
 -- "integer", "number", "duration"), choices (a list of the allowed words), min,
 -- max, default. `list = true` collects repeated values; `count = true` counts
--- how often a flag is given; `required = true` demands it. Its value is found
+-- how often a flag is given (0 without it); `required = true` demands it. Its value is found
 -- under its long name with underscores: `dry_run`.
 local suggest = require "kb.suggest"
 
@@ -197,8 +197,8 @@ local function add_defaults(options, values)
         return nil, ("--%s is required"):format(option.long)
       end
       values[key] = option.default
-      if option.list and values[key] == nil then
-        values[key] = {}
+      if values[key] == nil then
+        values[key] = option.list and {} or option.count and 0 or nil
       end
     end
   end

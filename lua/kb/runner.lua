@@ -117,9 +117,9 @@ function Run:_host_body(play, name)
   end
 end
 
--- Work on some hosts side by side, no more than play.forks at once.
+-- Work on some hosts side by side, no more at once than the play and the run want.
 function Run:_batch(play, names)
-  local slots, free = task.condition(), play.forks
+  local slots, free = task.condition(), math.min(play.forks, self.forks or math.huge)
   play.tasks = {}
   local function work(name)
     while free == 0 do
@@ -234,8 +234,8 @@ local current -- the run in hand: there is one in a process
 --- Run plays.
 -- @param plays list of plays, as kb.play's load and tagged give them
 -- @param options table: inventory, report, open (function(settings) -> kb.remote), limit (pattern
--- or nil), apply (boolean: false is a dry run), offline, verify, retries, extra_vars, trails
--- (table: play name -> kb.trail)
+-- or nil), apply (boolean: false is a dry run), offline, verify, retries, forks (hosts of a play
+-- at once, at most), extra_vars, trails (table: play name -> kb.trail)
 -- @return summary: counts (failed, unreachable, ended), lost (host -> outcome), seconds
 -- @raise kb.err of kind usage before anything is connected
 function M.run(plays, options)

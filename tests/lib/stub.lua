@@ -95,7 +95,7 @@ end
 
 --- Run a playbook given as text.
 -- @param text string: Lua
--- @param options table: hosts (list of names), vars, apply, verify, offline, open, dir
+-- @param options table: hosts (list of names), vars, apply, verify, offline, forks, open, dir
 -- @return events (list), summary, remotes (by host)
 function M.run(text, options)
   local dir = options.dir or assert(sys.mkdtemp("/tmp/kbrun-test-"))
@@ -109,7 +109,7 @@ function M.run(text, options)
   local ok, summary = pcall(function()
     return runner.run(play.load({ path }).plays, {
       inventory = M.inventory(options.hosts or { "h1" }, options.vars), report = rep,
-      apply = options.apply ~= false, verify = options.verify, offline = options.offline,
+      forks = options.forks, apply = options.apply ~= false, verify = options.verify, offline = options.offline,
       open = options.open or function(settings)
         remotes[settings.name] = setmetatable({ log = {}, trips = 0 }, Remote)
         return remotes[settings.name]

@@ -210,6 +210,32 @@ end }
   check.equal(done, 4)
 end)
 
+-- The greatest number of five hosts that the play works on at once.
+local function most_at_once(play_forks, run_forks)
+  local events = stub.run(([[
+local kb = require "kb"
+local at_once, most = 0, 0
+kb.play { "a", hosts = "all", forks = %d, function(host)
+  at_once = at_once + 1
+  most = math.max(most, at_once)
+  require("kb.core.task").sleep(0.01)
+  at_once = at_once - 1
+end }
+kb.play { "b", hosts = "h1", function(host) host:fail(("most %%d"):format(most)) end }
+]]):format(play_forks), { hosts = { "h1", "h2", "h3", "h4", "h5" }, forks = run_forks })
+  for _, e in ipairs(events) do
+    if e.event == "host" and e.play == "b" and e.error then
+      return math.tointeger(tostring(e.error.message):match("most (%d+)"))
+    end
+  end
+end
+
+test("no more hosts are worked on at once than the play and the run want", function()
+  check.equal(most_at_once(500, nil), 5)
+  check.equal(most_at_once(3, 50), 3)
+  check.equal(most_at_once(500, 2), 2)
+end)
+
 local function refused(text, words, options)
   options = options or {}
   options.open = function()

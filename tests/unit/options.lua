@@ -24,7 +24,8 @@ end
 test("options stand before, between and after arguments", function()
   local values, args = parse("-n one --forks 3 two -i a --inventory=b")
   check.equal(args, { "one", "two" })
-  check.equal(values, { dry_run = true, forks = 3, inventory = { "a", "b" }, format = "text" })
+  check.equal(values, { dry_run = true, forks = 3, inventory = { "a", "b" }, verbose = 0,
+    format = "text" })
 end)
 
 test("short options bundle, and take values joined or apart", function()
@@ -45,7 +46,7 @@ test("a lone dash is an argument, and values may begin with dashes", function()
 end)
 
 test("defaults, empty lists, and what is not given is absent", function()
-  check.equal(parse(""), { inventory = {}, forks = 50, format = "text" })
+  check.equal(parse(""), { inventory = {}, forks = 50, verbose = 0, format = "text" })
 end)
 
 local refusals = {

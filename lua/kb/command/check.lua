@@ -40,9 +40,9 @@ does not have. Exits with 2 when there is a finding. Every run checks so first.]
   arguments = {
     { name = "PLAYBOOK", list = true, help = "a playbook: a Lua file that declares plays" },
   },
-  options = common.options(common.inventory, {
+  options = common.options(common.only(common.inventory, "inventory"), {
     { long = "extra", short = "e", value = "NAME=VALUE", list = true,
       help = "a variable that a run will be given; @FILE reads many from YAML" },
-  }, common.output),
+  }, common.only(common.output, "json", "no-color")),
   run = run,
 }

@@ -42,7 +42,7 @@ M.connection = {
   { long = "timeout", value = "TIME", type = "duration", default = 10, min = 0.1,
     help = "give up on a connection that is not there after this time, in seconds" },
   { long = "forks", short = "f", value = "N", type = "integer", default = 50, min = 1,
-    help = "work on so many hosts at a time" },
+    help = "work on so many hosts of a play at a time" },
 }
 
 --- What is printed, and how.
@@ -58,6 +58,21 @@ M.output = {
 M.help = {
   { long = "help", short = "h", help = "explain this command and exit" },
 }
+
+--- Some options of a set, for commands that use no others.
+-- @param set list of options
+-- @param ... strings: long names
+-- @return list of options of the same group
+function M.only(set, ...)
+  local wanted, some = {}, { group = set.group }
+  for _, name in ipairs { ... } do
+    wanted[name] = true
+  end
+  for _, option in ipairs(set) do
+    some[#some + 1] = wanted[option.long] and option or nil
+  end
+  return some
+end
 
 --- Put sets of options together.
 -- @param ... lists of options; their `group` heads them in the help

@@ -241,6 +241,6 @@ replaced silently:
     { long = "renew", value = "NAME", list = true,
       help = "issue this authority anew for the same key; what it signed stays valid" },
     { long = "dry-run", help = "say what issue would do, and write nothing" },
-  }, common.output),
+  }, common.only(common.output, "json", "quiet", "no-color")),
   run = run,
 }

@@ -115,6 +115,7 @@ local function run(opts, args)
       return require("kb.remote").open(access.apply(settings, over))
     end,
     apply = not dry_run, offline = opts.offline, verify = opts.verify, retries = opts.retries,
+    forks = opts.forks,
     extra_vars = extra, trails = trail.load(args) })
   summary.dry_run = dry_run
   trail.save(args, plays)
