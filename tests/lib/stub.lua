@@ -109,7 +109,8 @@ function M.run(text, options)
   local ok, summary = pcall(function()
     return runner.run(play.load({ path }).plays, {
       inventory = M.inventory(options.hosts or { "h1" }, options.vars), report = rep,
-      forks = options.forks, apply = options.apply ~= false, verify = options.verify, offline = options.offline,
+      forks = options.forks, apply = options.apply ~= false, verify = options.verify,
+      offline = options.offline,
       open = options.open or function(settings)
         remotes[settings.name] = setmetatable({ log = {}, trips = 0 }, Remote)
         return remotes[settings.name]
