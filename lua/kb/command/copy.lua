@@ -119,6 +119,6 @@ like it.]],
     { long = "backup", help = "keep what was there under another name" },
     { long = "validate", value = "COMMAND",
       help = "a command that must succeed on the new file (%s) before it counts" },
-  }, common.connection, common.output),
+  }, common.connection, common.only(common.output, "json", "quiet", "no-color")),
   run = run,
 }

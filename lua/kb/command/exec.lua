@@ -85,6 +85,6 @@ command and its arguments, taken exactly. Ctrl-C ends the commands on the hosts 
       help = "print when all are done, equal outputs once, headed by their hosts" },
     { long = "command-timeout", value = "TIME", type = "duration", min = 0.1,
       help = "end the command where it takes longer" },
-  }, common.connection, common.output),
+  }, common.connection, common.only(common.output, "json", "no-color")),
   run = run,
 }

@@ -1,0 +1,35 @@
+local test = ...
+local check = require "lib.check"
+local json = require "kb.json"
+local program = require "lib.program"
+
+local function facts(...)
+  return program.run { program.kbrun, "facts", ... }
+end
+
+test("without arguments, the facts there are", function()
+  check.contains(facts().out, "\nfile.stat\n")
+end)
+
+test("the answer of a host", function()
+  local r = facts("--host", "local", "file.stat", "/etc/passwd")
+  check.equal({ r.status, r.err }, { 0, "" })
+  local head, value = r.out:match("^(%w+)\n(.*)$")
+  check.equal(head, "local")
+  check.equal(json.decode(value).kind, "file")
+end)
+
+test("one JSON object per host", function()
+  local r = facts("--host", "local", "file.stat", "/no/such", "--json")
+  local answer = json.decode(r.out)
+  check.equal({ answer.host, answer.fact, answer.value.kind }, { "local", "file.stat", "absent" })
+end)
+
+test("what is misspelt or incomplete is refused before anything is asked", function()
+  local r = facts("--host", "local", "file.sata", "/etc")
+  check.equal({ r.status, r.out }, { 2, "" })
+  check.contains(r.err, 'did you mean "file.stat"?')
+  r = facts("--host", "local", "file.stat")
+  check.equal(r.status, 2)
+  check.contains(r.err, "kbrun doc file.stat")
+end)
