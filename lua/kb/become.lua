@@ -63,7 +63,8 @@ local function answer(shell, way, state)
         return
       end
     end
-    if state.wrong or state.asked and not state.password then
+    if not state.over and (state.wrong or state.asked and not state.password) then
+      state.over = true
       shell.channel.stdin:shutdown()
     end
   end
@@ -73,8 +74,9 @@ end
 local function words(state, way)
   local lines = {}
   for line in (state.said .. "\n"):gmatch("(.-)\n") do
-    line = line:gsub("^%[[^%]]*" .. way.prompt .. "%]%s*", ""):gsub("%s+$", "")
-    if line ~= "" and not line:find(way.prompt) then
+    line = line:gsub("^.*" .. way.prompt .. "[%]%s]*", ""):gsub("^Password:%s*", "")
+    line = line:gsub("%s+$", "")
+    if line ~= "" then
       lines[#lines + 1] = line
     end
   end
