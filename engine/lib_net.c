@@ -20,6 +20,7 @@
 
 #define LOOKUP     "kb.lookup"
 #define CONNECTING "kb.connecting"
+#define LISTENER   "kb.listener"
 
 /* Names: getaddrinfo blocks, so it has a thread of its own. The question is
 ** shared by the thread and the task; the last one to let go frees it. */
@@ -301,12 +302,122 @@ static int net_pair(lua_State *L) {
   return 2;
 }
 
-static const luaL_Reg functions[] = {{"connect", net_connect},
-                                     {"pair", net_pair},
-                                     {"resolve", net_resolve},
-                                     {"unix", net_unix},
-                                     {NULL, NULL}};
+/* Listening */
+
+struct listener {
+  struct loop *loop;
+  struct loop_io io; /* fd is -1 when closed */
+  struct waiters waiters;
+};
+
+static void called(struct loop_io *io, uint32_t events) {
+  struct listener *l = KB_OWNER(io, struct listener, io);
+  (void)events;
+  loop_unwatch(l->loop, io);
+  task_wake_all(&l->waiters);
+}
+
+static int listen_at(struct listener *l, const struct sockaddr *at,
+                     socklen_t len, int backlog) {
+  const int one = 1;
+  l->io.fd =
+      socket(at->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (l->io.fd < 0)
+    return KB_ESYSTEM;
+  setsockopt(l->io.fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+  if (bind(l->io.fd, at, len) < 0 || listen(l->io.fd, backlog) < 0)
+    return KB_ESYSTEM;
+  return 0;
+}
+
+/*** Listen on a port.
+** @param address string: of this machine, in numbers
+** @param port integer: 0 for any that is free
+** @param backlog integer: how many may wait to be accepted (128)
+** @return listener; or nil, message, code */
+static int net_listen(lua_State *L) {
+  const char *host = luaL_checkstring(L, 1);
+  int port = (int)luaL_checkinteger(L, 2);
+  int backlog = (int)luaL_optinteger(L, 3, 128);
+  struct addrinfo *at = NULL;
+  struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+                           .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
+  char text[8];
+  luaL_argcheck(L, port >= 0 && port < 65536, 2, "no such port");
+  snprintf(text, sizeof text, "%d", port);
+  int rc = getaddrinfo(host, text, &hints, &at);
+  if (rc != 0)
+    return bind_fail(L, KB_EINVAL, "%s: %s", host, gai_strerror(rc));
+  struct listener *l = bind_new(L, LISTENER, sizeof *l, 0);
+  l->loop = task_loop(L);
+  l->io.ready = called;
+  rc = listen_at(l, at->ai_addr, at->ai_addrlen, backlog);
+  freeaddrinfo(at);
+  return rc < 0 ? bind_fail(L, rc, "listening on %s port %d", host, port) : 1;
+}
+
+static struct listener *check_listener(lua_State *L) {
+  struct listener *l = luaL_checkudata(L, 1, LISTENER);
+  luaL_argcheck(L, l->io.fd >= 0, 1, "the listener is closed");
+  return l;
+}
+
+static int accept_try(lua_State *L) {
+  struct listener *l = check_listener(L);
+  int fd = accept4(l->io.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  if (fd >= 0) {
+    stream_push(L, fd);
+    return 1;
+  }
+  if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+    return bind_fail(L, KB_ESYSTEM, "accept");
+  if (loop_watch(l->loop, &l->io, EPOLLIN) < 0)
+    return bind_fail(L, KB_ESYSTEM, "accept");
+  return task_again(L, &l->waiters);
+}
+
+/*** Wait for the next connection.
+** @return stream; or nil, message, code */
+static int listener_accept(lua_State *L) {
+  lua_settop(L, 1);
+  return task_await(L, accept_try);
+}
+
+/*** The port that is listened on.
+** @return integer */
+static int listener_port(lua_State *L) {
+  struct sockaddr_storage at;
+  socklen_t len = sizeof at;
+  char port[8] = "0";
+  getsockname(check_listener(L)->io.fd, (struct sockaddr *)&at, &len);
+  getnameinfo((struct sockaddr *)&at, len, NULL, 0, port, sizeof port,
+              NI_NUMERICSERV);
+  lua_pushinteger(L, atoi(port));
+  return 1;
+}
+
+/*** Stop listening; safe to repeat. */
+static int listener_close(lua_State *L) {
+  struct listener *l = luaL_checkudata(L, 1, LISTENER);
+  if (l->loop == NULL || l->io.fd < 0)
+    return 0;
+  loop_unwatch(l->loop, &l->io);
+  close(l->io.fd);
+  l->io.fd = -1;
+  task_wake_all(&l->waiters);
+  return 0;
+}
+
+static const luaL_Reg functions[] = {
+    {"connect", net_connect}, {"listen", net_listen}, {"pair", net_pair},
+    {"resolve", net_resolve}, {"unix", net_unix},     {NULL, NULL}};
 static const luaL_Reg no_methods[] = {{NULL, NULL}};
+static const luaL_Reg listener_methods[] = {{"accept", listener_accept},
+                                            {"close", listener_close},
+                                            {"port", listener_port},
+                                            {NULL, NULL}};
+static const luaL_Reg listener_meta[] = {{"__gc", listener_close},
+                                         {NULL, NULL}};
 static const luaL_Reg lookup_meta[] = {{"__gc", lookup_gc}, {NULL, NULL}};
 static const luaL_Reg connecting_meta[] = {{"__gc", connecting_gc},
                                            {NULL, NULL}};
@@ -314,6 +425,7 @@ static const luaL_Reg connecting_meta[] = {{"__gc", connecting_gc},
 int luaopen_kb_net(lua_State *L) {
   bind_class(L, LOOKUP, no_methods, lookup_meta);
   bind_class(L, CONNECTING, no_methods, connecting_meta);
+  bind_class(L, LISTENER, listener_methods, listener_meta);
   luaL_newlib(L, functions);
   return 1;
 }

@@ -469,19 +469,22 @@ static int session_alive(lua_State *L) {
 }
 
 /*** What the session has carried and holds.
-** @return table: bytes_in, bytes_out, channels, queued_in, queued_out */
+** @return table: bytes_in, bytes_out, channels, closing (channels that we have
+** closed and the server not yet), queued_in, queued_out */
 static int session_stats(lua_State *L) {
   struct session *self = lib_ssh_session(L);
   struct ssh_count count = {0};
   if (self->ssh != NULL)
     ssh_count(self->ssh, &count);
-  lua_createtable(L, 0, 5);
+  lua_createtable(L, 0, 6);
   lua_pushinteger(L, (lua_Integer)count.bytes_in);
   lua_setfield(L, -2, "bytes_in");
   lua_pushinteger(L, (lua_Integer)count.bytes_out);
   lua_setfield(L, -2, "bytes_out");
   lua_pushinteger(L, (lua_Integer)count.channels);
   lua_setfield(L, -2, "channels");
+  lua_pushinteger(L, (lua_Integer)count.closing);
+  lua_setfield(L, -2, "closing");
   lua_pushinteger(L, (lua_Integer)count.queued_in);
   lua_setfield(L, -2, "queued_in");
   lua_pushinteger(L, (lua_Integer)count.queued_out);

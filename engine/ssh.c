@@ -359,5 +359,5 @@ void ssh_count(const struct ssh *s, struct ssh_count *count) {
                               .queued_in = s->in.len,
                               .queued_out = s->out.len};
   for (struct ssh_channel *ch = s->channels; ch != NULL; ch = ch->next)
-    count->channels++;
+    *(ch->held ? &count->channels : &count->closing) += 1;
 }

@@ -113,7 +113,7 @@ void ssh_release(struct ssh_channel *ch);
 
 struct ssh_count {
   uint64_t bytes_in, bytes_out;
-  size_t channels, queued_in, queued_out;
+  size_t channels, closing, queued_in, queued_out;
 };
 void ssh_count(const struct ssh *s, struct ssh_count *count);
 

@@ -48,14 +48,20 @@ function Server:key(name, ...)
   return path
 end
 
---- The public half, as one line.
-function Server:public(path)
+--- The public half of a private key, as one line.
+function M.public(path)
   return (must(sys.read_file(path .. ".pub")):gsub("\n$", ""))
+end
+
+--- The same, of a server's key or another one.
+function Server:public(path)
+  return M.public(path)
 end
 
 --- Let these public key lines in.
 function Server:authorize(...)
-  self:file("authorized_keys", table.concat({ ... }, "\n") .. "\n")
+  -- Other users than root read it too, as themselves.
+  self:file("authorized_keys", table.concat({ ... }, "\n") .. "\n", tonumber("644", 8))
 end
 
 local function settings_of(self, options)
@@ -86,6 +92,7 @@ end
 function M.new(options)
   local self = setmetatable({ processes = {} }, Server)
   self.dir = must(sys.mkdtemp "/tmp/kbrun-sshd-")
+  sys.chmod(self.dir, tonumber("755", 8))
   sys.mkdir "/run/sshd"
   self.config = self:file("sshd_config", settings_of(self, options or {}))
   self.user_key = self:key "user_key"
@@ -108,27 +115,18 @@ end
 -- A port that was free a moment ago; whoever loses the race tries another one.
 local next_port = 20000 + sys.self().pid % 20000
 
---- Listen on a port of 127.0.0.1 (or of the address given); returns the port.
-function Server:listen(address)
+--- Start a program that listens on a port; returns the port.
+-- @param argv_for function: port -> argv
+function Server:listen_with(argv_for)
   for _ = 1, 50 do
     next_port = next_port + 1
     local process = must(proc.spawn {
-      argv = {
-        SSHD,
-        "-D",
-        "-e",
-        "-f",
-        self.config,
-        "-p",
-        tostring(next_port),
-        "-o",
-        "ListenAddress=" .. (address or "127.0.0.1"),
-      },
+      argv = argv_for(next_port),
       stdin = "null",
       stdout = "null",
       stderr = "null",
     })
-    if M.answers(address or "127.0.0.1", next_port, process) then
+    if M.answers("127.0.0.1", next_port, process) then
       self.processes[#self.processes + 1] = process
       self.port, self.daemon = next_port, process
       return next_port
@@ -139,12 +137,51 @@ function Server:listen(address)
   error("no port to listen on", 0)
 end
 
+--- Listen on 127.0.0.1, or on all addresses; returns the port.
+-- @param options table: everywhere (boolean), log (boolean: for self:log())
+function Server:listen(options)
+  options = options or {}
+  return self:listen_with(function(port)
+    local argv = { SSHD, "-D", "-f", self.config, "-p", tostring(port), "-o",
+      "ListenAddress=" .. (options.everywhere and "0.0.0.0" or "127.0.0.1") }
+    table.move(options.log and { "-E", self.dir .. "/log" } or { "-e" }, 1, 2, #argv + 1, argv)
+    return argv
+  end)
+end
+
+--- What it has logged.
+function Server:log()
+  return must(sys.read_file(self.dir .. "/log"))
+end
+
+--- An ssh-agent of its own: path, add(key, passphrase), close.
+function Server:agent()
+  local path = self.dir .. "/agent"
+  local process = must(proc.spawn {
+    argv = { "ssh-agent", "-D", "-a", path },
+    stdin = "null",
+    stdout = "null",
+    stderr = "null",
+  })
+  while not sys.stat(path) and task.sleep(0.01) do
+    assert(process:pid())
+  end
+  local function add(_, key, passphrase)
+    local ask = self:file("ask", ("#!/bin/sh\necho '%s'\n"):format(passphrase), tonumber("700", 8))
+    run { "env", "SSH_AUTH_SOCK=" .. path, "SSH_ASKPASS=" .. ask, "SSH_ASKPASS_REQUIRE=force",
+      "ssh-add", key }
+  end
+  return setmetatable({ path = path, add = add }, {
+    __close = function()
+      process:kill(15)
+      process:wait()
+    end,
+  })
+end
+
 --- Whether something listens there before the process ends or 5 s are over.
 function M.answers(address, port, process)
   local deadline = task.now() + 5
-  if address == "0.0.0.0" then
-    address = "127.0.0.1"
-  end
   local target = must(net.resolve(address, port))[1]
   while task.now() < deadline and (task.left() or 1) > 0 do
     local stream = net.connect(target)

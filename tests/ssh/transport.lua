@@ -1,65 +1,25 @@
 -- Connections to real servers: authentication, host keys, limits, and what is said
 -- when something is wrong.
 local test = ...
+local account = require "lib.account"
 local check = require "lib.check"
+local dropbear = require "lib.dropbear"
 local known_hosts = require "kb.transport.known_hosts"
+local openssh = require "kb.transport.openssh"
+local reach = require "lib.reach"
+local secret = require "kb.secret"
 local sshd = require "lib.sshd"
 local sys = require "kb.core.sys"
+local task = require "kb.core.task"
 local transport = require "kb.transport.ssh"
 
 local me = sys.self().user
-
-local function read_all(stream)
-  local parts = {}
-  for part in function()
-    return stream:read()
-  end do
-    parts[#parts + 1] = part
-  end
-  return table.concat(parts)
-end
-
--- A target for the server, which listens already; its key is known.
-local function target_of(server, changes)
-  local target = {
-    name = "web1",
-    address = "127.0.0.1",
-    port = server.port,
-    user = me,
-    keys = { server.user_key },
-    agent = false,
-    host_key = { server:public(server.host_key) },
-  }
-  for k, v in pairs(changes or {}) do
-    target[k] = v
-  end
-  return target
-end
+local fails, target_of, works = reach.fails, reach.target, reach.works
 
 local function listening(options)
   local server = sshd.new(options)
   server:listen()
   return server
-end
-
-local function works(target)
-  local connection <close> = check.ok(transport.open(target))
-  local channel <close> = check.ok(connection:exec "cat; echo $((6 * 7))")
-  check.ok(channel.stdin:write "in ")
-  check.ok(channel.stdin:shutdown())
-  check.equal(read_all(channel.stdout), "in 42\n")
-  check.equal(channel:wait(), 0)
-end
-
--- Opening fails with this code, and the message says all the words.
-local function fails(target, code, ...)
-  local connection, message, got = transport.open(target)
-  check.equal(connection, nil)
-  check.equal(got, code, message)
-  for _, words in ipairs { ... } do
-    check.contains(message, words)
-  end
-  return message
 end
 
 test("an ed25519 key", function()
@@ -132,4 +92,137 @@ test("accept-new writes the key down, and refuses another one afterwards", funct
   fails(target_of(server, changes), "EHOSTKEY", "CHANGED",
     known_hosts.fingerprint(known_hosts.parse_key(server:public(other))),
     known_hosts.fingerprint(known_hosts.parse_key(server:public(server.host_key))), file .. ":1")
+end)
+
+test("an agent's key, also as the holder of a key that is locked here", function()
+  local server <close> = sshd.new()
+  server:listen()
+  local agent <close> = server:agent()
+  local locked = server:key("locked", "-t", "rsa", "-b", "2048", "-N", "open sesame")
+  server:authorize(server:public(locked))
+  agent:add(locked, "open sesame")
+  works(target_of(server, { keys = { locked }, agent = agent.path }))
+  works(target_of(server, { keys = {}, agent = agent.path }))
+  fails(target_of(server, { keys = {}, agent = agent.path, identities_only = true }), "EAUTH",
+    "there is no key to offer")
+  fails(target_of(server, { keys = {}, agent = "/nonexistent/agent" }), "EAUTH",
+    "agent /nonexistent/agent: ")
+end)
+
+test("no more keys are offered than a server takes", function()
+  local server <close> = listening()
+  local keys = {}
+  for i = 1, 8 do
+    keys[i] = server:key("stranger" .. i)
+  end
+  local message = fails(target_of(server, { keys = keys }), "EAUTH")
+  check.equal(select(2, message:gsub("was refused", "")), 5)
+end)
+
+test("a wrong password is tried once, and said to be wrong", function()
+  local user <close> = account.new()
+  local server <close> = sshd.new { settings = { "UsePAM yes", "LogLevel VERBOSE" } }
+  server:listen { log = true }
+  local changes = { user = user.name, keys = {}, password = user.password }
+  works(target_of(server, changes))
+  changes.password = "wrong " .. user.password
+  fails(target_of(server, changes), "EAUTH", "web1", "auth", user.name, "the password was refused")
+  check.equal(select(2, server:log():gsub("Failed password", "")), 1)
+  changes.password = nil
+  fails(target_of(server, changes), "EAUTH", "there is no password to give")
+end)
+
+test("keyboard-interactive alone, and a wrong password with it", function()
+  local user <close> = account.new()
+  local server <close> = sshd.new {
+    settings = { "UsePAM yes", "KbdInteractiveAuthentication yes", "PasswordAuthentication no",
+      "AuthenticationMethods keyboard-interactive" },
+  }
+  server:listen()
+  local changes = { user = user.name, keys = {}, password = secret.new(user.password) }
+  works(target_of(server, changes))
+  changes.password = "wrong " .. user.password
+  fails(target_of(server, changes), "EAUTH", "the password was refused")
+end)
+
+test("a key and then a password, where a server wants both", function()
+  local user <close> = account.new()
+  local server <close> = listening {
+    settings = { "UsePAM yes", "AuthenticationMethods publickey,password" },
+  }
+  works(target_of(server, { user = user.name, password = user.password }))
+end)
+
+test("an RSA host key is beyond libssh2 1.10, and the error says so", function()
+  local server <close> = listening { host_key = { "-t", "rsa", "-b", "2048", "-N", "" } }
+  if require("kb.core.ssh").version() >= "1.11" then
+    works(target_of(server))
+  else
+    fails(target_of(server), "EUNSUPPORTED", "web1", "kex", "host key methods (rsa-sha2-512",
+      "transport = openssh")
+  end
+end)
+
+test("a server of EtM alone is beyond libssh2 1.10, and the error says so", function()
+  local server <close> = listening {
+    settings = { "MACs hmac-sha2-256-etm@openssh.com", "Ciphers aes256-ctr" },
+  }
+  if require("kb.core.ssh").version() >= "1.11" then
+    works(target_of(server))
+  else
+    fails(target_of(server), "EUNSUPPORTED", "web1", "kex",
+      "integrity (MAC) methods (hmac-sha2-256-etm@openssh.com)", "transport = openssh")
+  end
+  works(target_of(server), openssh.open)
+end)
+
+test("MaxSessions is told, and a session that ends makes room", function()
+  local server <close> = listening { settings = { "MaxSessions 2" } }
+  local connection <close> = check.ok(transport.open(target_of(server)))
+  local first = check.ok(connection:exec "cat")
+  local second = check.ok(connection:exec "cat")
+  local third, message, code = connection:exec "true"
+  check.equal({ third, code }, { nil, "EREFUSED" })
+  check.contains(message, "web1")
+  check.contains(message, "open: the server opens no more sessions")
+  first:close()
+  check.equal(reach.run(connection, "echo again"), "again\n")
+  second:close()
+end)
+
+test("a channel that the server closes for idleness is at its end", function()
+  local server <close> = listening { settings = { "ChannelTimeout session:*=1" } }
+  local connection <close> = check.ok(transport.open(target_of(server)))
+  local channel <close> = check.ok(connection:exec "sleep 60")
+  local started = task.now()
+  check.equal(channel.stdout:read(), nil)
+  channel:wait()
+  check.equal(task.now() - started < 20, true)
+  check.equal(reach.run(connection, "echo alive"), "alive\n")
+end)
+
+test("the signal that ended a command is told", function()
+  local server <close> = listening()
+  local connection <close> = check.ok(transport.open(target_of(server)))
+  local channel <close> = check.ok(connection:exec "kill -9 $$")
+  check.equal(channel.stdout:read(), nil)
+  check.equal({ channel:wait() }, { nil, "KILL" })
+end)
+
+test("dropbear is as good a server", function()
+  local user <close> = account.new()
+  local server <close> = dropbear.new(user)
+  local changes = { user = user.name, host_key = { server.host_key }, keys = { server.user_key } }
+  works(target_of(server, changes))
+  local rsa = server:key("rsa", "-t", "rsa", "-b", "2048", "-N", "")
+  server:authorize(server:public(rsa))
+  changes.keys = { rsa }
+  -- It takes no key whose name has been rewritten, as libssh2 1.10 needs it.
+  fails(target_of(server, changes), "EAUTH", rsa)
+  changes.keys, changes.password = {}, user.password
+  works(target_of(server, changes))
+  local connection <close> = check.ok(transport.open(target_of(server, changes)))
+  local piece = ("0123456789abcdef"):rep(65536)
+  local out, status = reach.run(connection, "cksum", piece)
+  check.equal({ out:match "^%d+ (%d+)", status }, { tostring(#piece), 0 })
 end)

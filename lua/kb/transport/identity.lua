@@ -148,7 +148,8 @@ function M.list(target)
 end
 
 --- How an identity is offered: RSA keys sign with SHA-2, and the algorithm's name
--- stands where libssh2 looks for it, in front of the key.
+-- stands where libssh2 looks for it, in front of the key. OpenSSH takes that,
+-- dropbear does not.
 -- @param identity table
 -- @return string: the public key to give to libssh2, and the algorithm's name
 function M.algorithm(identity)

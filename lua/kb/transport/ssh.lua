@@ -226,12 +226,22 @@ function M.open(target)
   }, Connection)
 end
 
-local function start(self, command)
-  local raw, message, code = self.session:open()
-  if not raw then
-    if code == "EREFUSED" then
-      message = ("the server opens no more sessions (%s)"):format(message)
+-- A server that allows no more sessions may do so when those that we have closed
+-- are closed there too.
+local function open_session(session)
+  while true do
+    local raw, message, code = session:open()
+    if raw or code ~= "EREFUSED" then
+      return raw, message, code
+    elseif session:stats().closing == 0 or not task.sleep(0.02) then
+      return nil, ("the server opens no more sessions (%s)"):format(message), code
     end
+  end
+end
+
+local function start(session, command)
+  local raw, message, code = open_session(session)
+  if not raw then
     return nil, message, code
   end
   local ok
@@ -251,7 +261,7 @@ function Connection:exec(command)
     return nil, self.place .. ": the connection is closed", "ECLOSED"
   end
   local raw, message, code = hops.phase(self.hop, "open", function()
-    return start(self, command)
+    return start(self.session, command)
   end)
   if not raw then
     return nil, ("%s: %s"):format(self.place, message), code
@@ -269,7 +279,7 @@ function Connection:alive()
 end
 
 --- What it has carried.
--- @return table: bytes_in, bytes_out, channels, queued_in, queued_out
+-- @return table: see stats of sessions in kb.core.ssh
 function Connection:stats()
   return self.session and self.session:stats() or {}
 end
