@@ -136,6 +136,18 @@ static int send_staged(struct ssh_channel *ch) {
   return 0;
 }
 
+void ssh_send_staged(struct ssh *s) {
+  for (struct ssh_channel *ch = s->channels; ch != NULL; ch = ch->next) {
+    int rc = ch->held ? send_staged(ch) : 0;
+    if (rc == LIBSSH2_ERROR_EAGAIN)
+      return; /* the rekeying still goes on */
+    if (rc < 0)
+      ssh_result(s, rc);
+    if (s->failed)
+      return;
+  }
+}
+
 static ssize_t send_pieces(struct ssh_channel *ch, const char *data,
                            size_t len) {
   size_t done = 0;

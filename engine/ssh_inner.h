@@ -68,6 +68,9 @@ void ssh_free_memory(struct ssh *s);
 /* Copy text without control characters. */
 void ssh_copy_text(char *to, size_t size, const char *text, size_t len);
 
+/* Send what a rekeying has held up. */
+void ssh_send_staged(struct ssh *s);
+
 /* Free the channels that were released and have come to their end. */
 void ssh_reap(struct ssh *s);
 

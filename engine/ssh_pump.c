@@ -191,6 +191,7 @@ void ssh_pump(struct ssh *s) {
   if (s->failed)
     return;
   drain(s);
+  ssh_send_staged(s);
   ssh_reap(s);
   serve(s);
   ssh_flush(s);

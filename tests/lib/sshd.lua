@@ -113,23 +113,26 @@ function Server:connect()
 end
 
 -- A port that was free a moment ago; whoever loses the race tries another one.
-local next_port = 20000 + sys.self().pid % 20000
+local function free_port()
+  local listener <close> = must(net.listen("0.0.0.0", 0))
+  return listener:port()
+end
 
 --- Start a program that listens on a port; returns the port.
 -- @param argv_for function: port -> argv
 function Server:listen_with(argv_for)
   for _ = 1, 50 do
-    next_port = next_port + 1
+    local port = free_port()
     local process = must(proc.spawn {
-      argv = argv_for(next_port),
+      argv = argv_for(port),
       stdin = "null",
       stdout = "null",
       stderr = "null",
     })
-    if M.answers("127.0.0.1", next_port, process) then
+    if M.answers("127.0.0.1", port, process) then
       self.processes[#self.processes + 1] = process
-      self.port, self.daemon = next_port, process
-      return next_port
+      self.port, self.daemon = port, process
+      return port
     end
     process:kill(15)
     process:wait()
