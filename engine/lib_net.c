@@ -392,7 +392,7 @@ static int listener_port(lua_State *L) {
   getsockname(check_listener(L)->io.fd, (struct sockaddr *)&at, &len);
   getnameinfo((struct sockaddr *)&at, len, NULL, 0, port, sizeof port,
               NI_NUMERICSERV);
-  lua_pushinteger(L, atoi(port));
+  lua_pushinteger(L, strtol(port, NULL, 10));
   return 1;
 }
 
