@@ -104,9 +104,15 @@ static void answered(struct loop_io *io, uint32_t events) {
 
 static int lookup_gc(lua_State *L) {
   struct lookup *l = luaL_checkudata(L, 1, LOOKUP);
-  if (l->question != NULL)
+  struct question *q = l->question;
+  if (q != NULL)
     loop_unwatch(l->loop, &l->io);
-  let_go(l->question);
+  if (l->answered) { /* the thread will not write again */
+    close(q->done);
+    q->done = -1;
+    l->answered = false;
+  }
+  let_go(q);
   l->question = NULL;
   return 0;
 }
