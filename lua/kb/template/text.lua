@@ -199,9 +199,12 @@ end
 function M.join(...)
   local parts, size = { ... }, 0
   for i = 1, #parts do
-    if unknown.is(parts[i]) then return M.fold(parts, #parts) end
-    local part = str(parts[i])
-    parts[i] = part
+    local part = parts[i]
+    if type(part) ~= "string" then
+      if unknown.is(part) then return M.fold(parts, #parts) end
+      part = str(part)
+      parts[i] = part
+    end
     size = size + #part
   end
   if size > LIMIT then values.fail("text of more than 64 MiB") end
