@@ -51,6 +51,7 @@ node_answers() {
   node_ssh -o BatchMode=yes -o ConnectTimeout=3 "$1" true </dev/null 2>/dev/null
 }
 
+# inventory [--cluster]: with the settings of playbooks/site.lua.
 inventory() {
   cat <<END
 # Lab '$LAB'. Printed by tests/lab/lab inventory.
@@ -58,6 +59,9 @@ all:
   vars:
     ansible_user: ops
     ansible_ssh_private_key_file: $LAB_DIR/key
+END
+  [ "${1:-}" != --cluster ] || inventory_cluster
+  cat <<END
   children:
     bastion:
       hosts:
@@ -76,6 +80,24 @@ $(inventory_hosts w)
 END
 }
 
+# The last three are the lab's peculiarities; docs/lab.md tells of them.
+inventory_cluster() {
+  local inside bundle
+  inside=10.83.$(lab_number).129
+  bundle=$("$LAB_HOME/bundle" where)
+  cat <<END
+    cluster:
+      version: "1.20.2"
+      endpoint: $inside:6443
+      sans: [$(node_address a0)]
+      bundle: $bundle
+      store: $LAB_DIR/pki
+      skip_phases: [addon/coredns]
+      ignore_preflight: [ImagePull, Mem, NumCPU]
+      conntrack_max_per_core: 0
+END
+}
+
 inventory_hosts() {
   local node any=
   for node in $(nodes_existing); do
@@ -84,6 +106,7 @@ inventory_hosts() {
     echo "        $node:"
     echo "          ansible_host: $(node_address "$node")"
     echo "          host_key: $(node_host_key "$node")"
+    [ "$node" != a0 ] || echo "          node_address: 10.83.$(lab_number).129"
   done
   [ -n "$any" ] || echo '        {}'
 }
