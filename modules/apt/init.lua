@@ -81,7 +81,8 @@ M.repository = kb.op {
 -- @param given table: install (list of { name, version,
 -- pin = what follows "=" for apt-get, now = its dpkg.package }), remove
 -- (list of the same), purge, hold (list of the same: only the hold changes), held, recommends,
--- downgrade, start, units; for other sources prepare (shell text) and options (of apt-get)
+-- downgrade, start, units; for other sources prepare (shell text; what $t names is
+-- removed in the end) and options (of apt-get)
 -- @return change
 function M.transaction(given)
   return transaction.change(given)

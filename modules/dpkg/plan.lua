@@ -59,11 +59,11 @@ local function must_install(args, now, to)
   return order > 0 or order < 0 and args.downgrade
 end
 
--- An index of the directory, so that apt can choose from it as it does from a repository.
+-- An index of the directory, so that apt can choose from it as it does from a repository. The
+-- transaction removes $t in the end.
 local function repository(dir)
   return ([[
 t=$(mktemp -d /tmp/kbrun-apt.XXXXXX) || exit
-trap 'rm -rf "$t"' EXIT
 chmod 755 "$t" && mkdir -p "$t/lists/partial" && ln -s %s "$t/debs" || exit
 for f in "$t"/debs/*.deb; do
   dpkg-deb -f "$f" && set -- $(sha256sum <"$f") && s=$(stat -L -c %%s "$f") || exit

@@ -53,7 +53,10 @@ function M.line(text, args)
     end
     return #kept == #lines and text or join(kept)
   end
-  local at = last_match(lines, matches)
+  -- a line that was put in the place of one that matched need not match itself
+  local at = last_match(lines, matches) or last_match(lines, function(line)
+    return line == args.line
+  end)
   if at and lines[at] == args.line then
     return text
   end
