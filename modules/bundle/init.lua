@@ -48,17 +48,37 @@ local function debs_of(dir)
   return list, table.concat(sums, "\n") .. "\n"
 end
 
-local function complete(listing, debs)
+-- The packages that are not there, or not whole; all of them when the list of hashes is another.
+local function missing(debs, listing, same_sums)
+  local list, bytes = {}, 0
   for _, deb in ipairs(debs) do
-    if listing[deb.name] ~= deb.size then
-      return false
+    if not same_sums or listing[deb.name] ~= deb.size then
+      list[#list + 1] = deb
+      bytes = bytes + deb.size
     end
   end
-  return true
+  return list, bytes
+end
+
+local function put(args, name)
+  return { put = { path = args.path .. "/" .. name, file = args.bundle .. "/debs/" .. name,
+    mode = tonumber("644", 8) } }
+end
+
+-- The list of hashes comes last: while it is not there, what was sent counts as not sent. What is
+-- there with the right hash is not sent again all the same.
+local function send(args, list, sums)
+  local actions = { "mkdir -p -- " .. kb.quote(args.path) }
+  for i, deb in ipairs(list) do
+    actions[i + 1] = put(args, deb.name)
+  end
+  actions[#actions + 1] = put(args, "Packages")
+  actions[#actions + 1] = { put = { path = args.path .. "/.sums", content = sums,
+    mode = tonumber("644", 8) } }
+  return actions
 end
 
 --- The packages of a bundle in a directory of the host: a local repository for apt.
--- Sent as one stream when one of them is missing, has another size or another hash than last time.
 -- @param path path: the directory on the host
 -- @param bundle path: the bundle on the operator's machine
 M.packages = kb.op {
@@ -73,20 +93,19 @@ M.packages = kb.op {
     if #debs == 0 then
       kb.refuse("the bundle " .. args.bundle .. " has no packages")
     end
-    if complete(fact("bundle.listing", args.path), debs)
-      and fact("bundle.sums", args.path) == kb.digest(sums) then
+    local listing = fact("bundle.listing", args.path)
+    local list, bytes = missing(debs, listing,
+      fact("bundle.sums", args.path) == kb.digest(sums))
+    if #list == 0 then
       return nil, ("all %d packages are there"):format(#debs)
     end
-    local listing, total = {}, 0
+    local after = {}
     for _, deb in ipairs(debs) do
-      listing[deb.name] = deb.size
-      total = total + deb.size
+      after[deb.name] = deb.size
     end
-    return { title = ("send %d packages, %d MB"):format(#debs, total // 1000000),
-      actions = { "mkdir -p -- " .. kb.quote(args.path),
-        { put_tree = { dir = args.bundle .. "/debs", path = args.path } },
-        { put = { path = args.path .. "/.sums", content = sums, mode = tonumber("644", 8) } } },
-      effect = { { "bundle.listing", args.path, listing },
+    return { title = ("send %d packages, %d MB"):format(#list, bytes // 1000000),
+      actions = send(args, list, sums),
+      effect = { { "bundle.listing", args.path, after },
         { "bundle.sums", args.path, kb.digest(sums) } } }
   end,
 }
@@ -123,8 +142,8 @@ end
 
 -- apt with the bundle as its only source, beside the host's own configuration and lists.
 local INSTALL = [[
-set -e; cd %s; mkdir -p .lists/partial; echo "deb [trusted=yes] file:$PWD ./" >.sources
-set -- -q -o Dir::Etc::SourceList="$PWD/.sources" -o Dir::Etc::SourceParts=- \
+set -e; cd %s; mkdir -p .lists/partial; echo "deb [trusted=yes] file:$PWD ./" >sources.list
+set -- -q -o Dir::Etc::SourceList="$PWD/sources.list" -o Dir::Etc::SourceParts=- \
   -o Dir::State::Lists="$PWD/.lists" -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= \
   -o DPkg::Lock::Timeout=300
 export DEBIAN_FRONTEND=noninteractive

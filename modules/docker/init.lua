@@ -32,16 +32,16 @@ function M.service(host)
     watch = { "/etc/docker/daemon.json" } })
 end
 
+-- The pieces of a file, which is opened when the first one is asked for.
 local function reader(path)
+  local file
   return function()
-    local file = assert(io.open(path, "rb"))
-    return function()
-      local chunk = file:read(1 << 18)
-      if not chunk then
-        file:close()
-      end
-      return chunk
+    file = file or assert(io.open(path, "rb"))
+    local piece = file:read(1 << 18)
+    if not piece then
+      file:close()
     end
+    return piece
   end
 end
 
