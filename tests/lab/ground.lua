@@ -143,3 +143,20 @@ test("labs side by side do not meet", function()
   one:run("down")
   check.equal(two:ssh("w0", "hostname"), "w0\n")
 end)
+
+test("bad input is refused with what was expected, and makes nothing", function()
+  local name = labs.name "refused"
+  local function refused(want, ...)
+    local r = program.run { "tests/lab/lab", "--name", name, ... }
+    check.equal(r.status ~= 0 and r.err:find(want, 1, true) ~= nil, true, want .. ": " .. r.err)
+  end
+  refused("no such kind of node: 'x9' (a0, m0 to m2, w0 to w112)", "up", "x9")
+  refused("--workers takes 0 to 113, not 'many'", "up", "--workers", "many")
+  refused("up: unknown option '--fast'", "up", "--fast")
+  refused("there is no lab '" .. name .. "'; make it with:", "status")
+  refused("unknown command 'upp'", "upp")
+  refused("inventory: unknown option '-x'", "inventory", "-x")
+  check.equal(sys.stat("/var/lib/kbrun-lab/" .. name), nil)
+  local r = program.run { "tests/lab/lab", "--name", "Bad", "status" }
+  check.equal(r.err:find("'Bad' cannot name a lab", 1, true) ~= nil, true, r.err)
+end)
