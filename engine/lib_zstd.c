@@ -12,8 +12,9 @@ struct compressor {
 };
 
 struct decompressor {
-  ZSTD_DCtx *ctx; /* NULL when closed */
-  bool whole;     /* nothing of a frame is outstanding */
+  ZSTD_DCtx *ctx;   /* NULL when closed */
+  ZSTD_inBuffer in; /* of the string that give keeps as the user value */
+  bool whole;       /* nothing of a frame is outstanding */
 };
 
 static int zstd_fail(lua_State *L, size_t code) {
@@ -83,9 +84,9 @@ static int compressor_close(lua_State *L) {
 }
 
 /*** Start to decompress.
-** @return decompressor: with feed, finish and close */
+** @return decompressor: with feed, or give and take; finish and close */
 static int zstd_decompressor(lua_State *L) {
-  struct decompressor *d = bind_new(L, DECOMPRESSOR, sizeof *d, 0);
+  struct decompressor *d = bind_new(L, DECOMPRESSOR, sizeof *d, 1);
   d->ctx = ZSTD_createDCtx();
   if (d->ctx == NULL)
     return luaL_error(L, "not enough memory to decompress");
@@ -97,6 +98,19 @@ static struct decompressor *check_decompressor(lua_State *L) {
   struct decompressor *d = luaL_checkudata(L, 1, DECOMPRESSOR);
   luaL_argcheck(L, d->ctx != NULL, 1, "the decompressor is closed");
   return d;
+}
+
+/* One step; the bytes of it, or the library's error. A step without input that
+** follows a frame's end asks for the next frame: this one stays whole. */
+static size_t step(struct decompressor *d, ZSTD_outBuffer *out,
+                   ZSTD_inBuffer *in) {
+  size_t before = in->pos, had = out->pos;
+  size_t left = ZSTD_decompressStream(d->ctx, out, in);
+  if (ZSTD_isError(left))
+    return left;
+  if (in->pos > before || out->pos > had)
+    d->whole = left == 0;
+  return out->pos - had;
 }
 
 /*** Take a piece of compressed data.
@@ -116,10 +130,9 @@ static int decompressor_feed(lua_State *L) {
   ZSTD_outBuffer out;
   do {
     out = (ZSTD_outBuffer){luaL_prepbuffsize(&b, room), room, 0};
-    size_t left = ZSTD_decompressStream(d->ctx, &out, &in);
-    if (ZSTD_isError(left))
-      return zstd_fail(L, left);
-    d->whole = left == 0;
+    size_t n = step(d, &out, &in);
+    if (ZSTD_isError(n))
+      return zstd_fail(L, n);
     luaL_addsize(&b, out.pos);
     total += out.pos;
     if (total > most)
@@ -129,10 +142,46 @@ static int decompressor_feed(lua_State *L) {
   return 1;
 }
 
+/*** Give it compressed bytes for take, which must have taken all given before.
+** This is for data of which a little may hold much: take is bounded.
+** @param data string */
+static int decompressor_give(lua_State *L) {
+  size_t len;
+  struct decompressor *d = check_decompressor(L);
+  const char *data = luaL_checklstring(L, 2, &len);
+  luaL_argcheck(L, d->in.pos == d->in.size, 2,
+                "what was given is not taken yet");
+  lua_settop(L, 2);
+  lua_setiuservalue(L, 1, 1);
+  d->in = (ZSTD_inBuffer){data, len, 0};
+  return 0;
+}
+
+/*** Take what was decompressed of the bytes given.
+** @param max integer: at most so many bytes (65536)
+** @return string, empty when it wants to be given more; or nil, message,
+** "EINVAL" */
+static int decompressor_take(lua_State *L) {
+  struct decompressor *d = check_decompressor(L);
+  lua_Integer max = luaL_optinteger(L, 2, 65536);
+  luaL_argcheck(L, max > 0 && max <= INT32_MAX, 2, "out of range");
+  luaL_Buffer b;
+  ZSTD_outBuffer out = {luaL_buffinitsize(L, &b, (size_t)max), (size_t)max, 0};
+  size_t n = 0, before;
+  do { /* also without input: it may hold what did not fit before */
+    before = d->in.pos;
+    n = step(d, &out, &d->in);
+  } while (!ZSTD_isError(n) && out.pos < out.size &&
+           (n > 0 || d->in.pos > before));
+  luaL_pushresultsize(&b, out.pos);
+  return ZSTD_isError(n) ? zstd_fail(L, n) : 1;
+}
+
 /*** Check that the data was whole.
 ** @return true; or nil, message, "EINVAL" */
 static int decompressor_finish(lua_State *L) {
-  if (!check_decompressor(L)->whole)
+  const struct decompressor *d = check_decompressor(L);
+  if (!d->whole || d->in.pos < d->in.size)
     return bind_fail(L, KB_EINVAL, "zstd: the data ends too early");
   lua_pushboolean(L, 1);
   return 1;
@@ -155,10 +204,10 @@ static const luaL_Reg compressor_methods[] = {{"feed", compressor_feed},
                                               {NULL, NULL}};
 static const luaL_Reg compressor_meta[] = {{"__gc", compressor_close},
                                            {NULL, NULL}};
-static const luaL_Reg decompressor_methods[] = {{"feed", decompressor_feed},
-                                                {"finish", decompressor_finish},
-                                                {"close", decompressor_close},
-                                                {NULL, NULL}};
+static const luaL_Reg decompressor_methods[] = {
+    {"feed", decompressor_feed},   {"give", decompressor_give},
+    {"take", decompressor_take},   {"finish", decompressor_finish},
+    {"close", decompressor_close}, {NULL, NULL}};
 static const luaL_Reg decompressor_meta[] = {{"__gc", decompressor_close},
                                              {NULL, NULL}};
 

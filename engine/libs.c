@@ -20,6 +20,7 @@ static const luaL_Reg libraries[] = {{"kb.core.crypto", luaopen_kb_crypto},
                                      {"kb.core.sys", luaopen_kb_sys},
                                      {"kb.core.task", luaopen_kb_task},
                                      {"kb.core.yaml", luaopen_kb_yaml},
+                                     {"kb.core.zlib", luaopen_kb_zlib},
                                      {"kb.core.zstd", luaopen_kb_zstd},
                                      {"lpeg", luaopen_lpeg},
                                      {NULL, NULL}};

@@ -15,6 +15,7 @@ int luaopen_kb_proc(lua_State *L);
 int luaopen_kb_ssh(lua_State *L);
 int luaopen_kb_sys(lua_State *L);
 int luaopen_kb_yaml(lua_State *L);
+int luaopen_kb_zlib(lua_State *L);
 int luaopen_kb_zstd(lua_State *L);
 
 /* Make every library and embedded module findable by require, and nothing

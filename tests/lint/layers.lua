@@ -6,6 +6,7 @@ local tree = require "lib.tree"
 local foreign = {
   { "^lua", "lua" }, { "^lauxlib", "lua" }, { "^openssl/", "openssl" }, { "^libssh2", "libssh2" },
   { "^yaml%.h", "libyaml" }, { "^jansson", "jansson" }, { "^zstd", "zstd" },
+  { "^zlib%.h", "zlib" },
   { "^sqlite3", "sqlite" }, { "^curl/", "libcurl" }, { "^archive", "libarchive" },
 }
 

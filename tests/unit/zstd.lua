@@ -55,3 +55,52 @@ test("what is closed cannot be used", function()
   d:close()
   check.raises("closed", d.feed, d, "x")
 end)
+
+-- Decompress, given and taken by so many bytes at a time.
+local function decompress(packed, give, take)
+  local d, parts = zstd.decompressor(), {}
+  for at = 1, #packed, give do
+    d:give(packed:sub(at, at + give - 1))
+    while true do
+      local part, message = d:take(take)
+      if not part then
+        return nil, message
+      elseif part == "" then
+        break
+      end
+      check.equal(#part <= take, true)
+      parts[#parts + 1] = part
+    end
+  end
+  return table.concat(parts), d:finish() == true
+end
+
+test("what holds much is taken in bounded pieces", function()
+  local zeros = ("\0"):rep(3 << 20)
+  local packed = compress(zeros, 1 << 20) .. compress("", 1) .. compress(text, 999)
+  for _, case in ipairs({ { 1 << 20, 1 << 16 }, { 10, 4096 }, { 4096, 1000 } }) do
+    local got, done = decompress(packed, case[1], case[2])
+    check.equal(got == zeros .. text, true)
+    check.equal(done, true)
+  end
+  for _, cut in ipairs({ 1, 5, 100 }) do
+    local got, done = decompress(packed:sub(1, -1 - cut), 100, 5000)
+    check.equal(done, false)
+    check.equal(got == (zeros .. text):sub(1, #got), true)
+  end
+  local got, message = decompress(("rubbish"):rep(10), 70, 100)
+  check.equal(got, nil)
+  check.contains(message, "zstd: ")
+  local d = zstd.decompressor()
+  d:give(packed)
+  check.raises("is not taken yet", d.give, d, "more")
+  check.raises("out of range", d.take, d, 0)
+end)
+
+test("a frame whose end is that of a piece is whole", function()
+  for _, size in ipairs({ 128 << 10, 256 << 10 }) do
+    local d = zstd.decompressor()
+    check.equal(#check.ok(d:feed(compress(("\0"):rep(size), size))), size)
+    check.ok(d:finish())
+  end
+end)
