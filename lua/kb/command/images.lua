@@ -1,0 +1,105 @@
+--- kbrun images: what archives of container images hold, and whether they are whole.
+local columns = require "kb.columns"
+local common = require "kb.command.common"
+local images = require "kb.images"
+local json = require "kb.json"
+local term = require "kb.term"
+
+-- "110 MB", in powers of ten as registries and docker count.
+local function size_text(bytes)
+  for _, unit in ipairs({ { 1e9, "GB" }, { 1e6, "MB" }, { 1e3, "kB" } }) do
+    if bytes >= unit[1] then
+      return ("%.1f %s"):format(bytes / unit[1], unit[2])
+    end
+  end
+  return bytes .. " B"
+end
+
+local function row_of(archive, image)
+  local bytes, layers = 0, {}
+  for i, layer in ipairs(image.layers) do
+    bytes = bytes + layer.entry.size
+    layers[i] = layer.diff_id
+  end
+  return { archive = archive.path, format = archive.format, id = image.id, names = image.tags,
+    platform = ("%s/%s"):format(image.os, image.architecture), layers = layers, size = bytes }
+end
+
+-- Read all archives; what is wrong with one does not hide the others.
+local function read_all(opts, paths)
+  local rows, faults = {}, {}
+  for _, path in ipairs(paths) do
+    local archive, message = images.read(path, { platform = opts.platform })
+    if not archive then
+      faults[#faults + 1] = message
+    end
+    for _, image in ipairs(archive and archive.images or {}) do
+      rows[#rows + 1] = row_of(archive, image)
+    end
+  end
+  return rows, faults
+end
+
+local function report(faults)
+  for _, fault in ipairs(faults) do
+    io.stderr:write("kbrun images: ", term.clean(fault), "\n")
+  end
+  return #faults == 0 and common.exit.done or common.exit.failed
+end
+
+local function list(opts, paths)
+  local rows, faults = read_all(opts, paths)
+  if opts.json then
+    io.write(json.encode(rows), "\n")
+    return report(faults)
+  end
+  local cells = { { "NAME", "ID", "PLATFORM", "LAYERS", "SIZE", "ARCHIVE" } }
+  for _, row in ipairs(rows) do
+    for _, name in ipairs(#row.names > 0 and row.names or { "-" }) do
+      cells[#cells + 1] = { term.clean(name), row.id:sub(8, 19), term.clean(row.platform),
+        tostring(#row.layers), size_text(row.size), row.archive }
+    end
+  end
+  io.write(columns.text(cells))
+  return report(faults)
+end
+
+local function verify(opts, paths)
+  local rows, faults = read_all(opts, paths)
+  if not opts.quiet then
+    io.stderr:write(("whole: %d of %d archives; images in them: %d\n"):format(#paths - #faults,
+      #paths, #rows))
+  end
+  return report(faults)
+end
+
+local actions = { ls = list, verify = verify }
+
+local function run(opts, args)
+  local action = actions[args[1]]
+  if not action then
+    return nil, ("there is no `images %s`; there are ls and verify"):format(args[1])
+  end
+  return action(opts, table.move(args, 2, #args, 1, {}))
+end
+
+return {
+  name = "images",
+  summary = "look into archives of container images, check that they are whole",
+  usage = "ls|verify ARCHIVE...",
+  description = [[
+Archives are those of `docker save` and OCI layouts, as tar, tar.gz or tar.zst.
+Both actions read all of an archive and check it: that it is not truncated, that
+no layer is missing, that everything is what its digest says, and that no path
+leads out of it. ls lists the images; verify says only what is wrong. The exit
+status is 4 when an archive is broken.]],
+  arguments = {
+    { name = "ACTION", help = "ls or verify" },
+    { name = "ARCHIVE", list = true, help = "the archives" },
+  },
+  options = common.options({
+    { long = "platform", value = "OS/ARCH", default = "linux/amd64",
+      help = "of archives for several platforms, the images for this one" },
+  }, common.output),
+  run = run,
+}
