@@ -176,7 +176,7 @@ test("login shells that are not POSIX survive", function()
   for _, login in ipairs { "/bin/bash", "/usr/bin/fish", "/bin/tcsh", "/bin/dash" } do
     local inner = check.ok(local_transport.open {})
     local sh <close> = check.ok(shell.open({ exec = function(_, command)
-      return inner:exec(("command='%s' exec %s -c \"$command\""):format(
+      return inner:exec(("command='%s'; exec %s -c \"$command\""):format(
         (command:gsub("'", [['\'']])), login))
     end }, { name = login }))
     check.equal(check.ok(sh:run "echo $((6 * 7)) '!!' \"$LC_ALL\"").out, "42 !! C\n", login)
