@@ -336,11 +336,11 @@ end
 --- Start a shell over a connection.
 -- @param connection table: its exec is called once
 -- @param opts table: name (for messages), become ("sudo" or "su"), become_user, become_password
--- (string, secret or function), timeout (seconds until it must answer; 20)
+-- (string, secret or function), timeout (seconds until it must answer; 30)
 -- @return shell; or nil, message, code (EAUTH when becoming the user was refused), and true when
 -- the connection would not start another command
 function M.open(connection, opts)
-  local _ <close> = task.within(opts.timeout or 20)
+  local _ <close> = task.within(opts.timeout or 30)
   local channel, message, code = connection:exec(program.boot)
   if not channel then
     return nil, message, code, true
