@@ -224,3 +224,39 @@ test("an upload that is cut goes on where it ended", function()
   check.equal(info.sent < 24 << 20, true, "all was sent again")
   check.equal(sys.read_file(spec.path) == text, true)
 end)
+
+-- What the ssh program needs to know the server.
+local function for_openssh(server, settings)
+  settings.known_hosts = { server:file("known_hosts", ("[127.0.0.1]:%d %s\n"):format(
+    settings.port, settings.host_key[1])) }
+  return settings
+end
+
+test("the same over the ssh program", function()
+  local server <close>, settings = serve()
+  settings = for_openssh(server, settings)
+  settings.transport = "openssh"
+  local r <close> = check.ok(remote.open(settings))
+  check.equal(check.ok(r:run("cat; exit 3", { stdin = "in" })).out, "in")
+  local t, pids = sleeper(r)
+  t:cancel()
+  check.raises("cancelled", t.join, t)
+  gone_within(2, pids)
+  local text = crypto.random(1 << 20)
+  check.ok(r:put { path = server.dir .. "/to", content = text })
+  check.equal(sys.read_file(server.dir .. "/to") == text, true)
+end)
+
+test("a server that only the ssh program can speak to is reached by it", function()
+  local server <close>, settings = serve { host_key = { "-t", "rsa", "-b", "2048", "-N", "" },
+    settings = { "MACs hmac-sha2-256-etm@openssh.com,umac-128-etm@openssh.com",
+      "Ciphers aes128-ctr", "HostKeyAlgorithms rsa-sha2-256" } }
+  local connection, _, code = require("kb.transport.ssh").open(settings)
+  if connection then
+    connection:close() -- this libssh2 can
+  else
+    check.equal(code, "EUNSUPPORTED")
+  end
+  local r <close> = check.ok(remote.open(for_openssh(server, settings)))
+  check.equal(check.ok(r:run "echo there").out, "there\n")
+end)
