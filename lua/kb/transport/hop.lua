@@ -3,6 +3,7 @@
 local dial = require "kb.transport.dial"
 local login = require "kb.transport.login"
 local methods = require "kb.transport.methods"
+local proc = require "kb.core.proc"
 local ssh = require "kb.core.ssh"
 local task = require "kb.core.task"
 
@@ -69,7 +70,26 @@ end
 
 -- Through to the server's port
 
+-- The programs that carry sessions, which end with them.
+local carriers = setmetatable({}, { __mode = "k" })
+
+local function run_command(hop)
+  local process, streams, code = proc.spawn {
+    argv = { "/bin/sh", "-c", "exec " .. hop.proxy_command },
+    socket = true,
+    stderr = "null",
+    session = true,
+  }
+  if not process then
+    return nil, streams, code
+  end
+  return { stream = streams.socket, process = process }
+end
+
 local function connect_directly(hop)
+  if hop.proxy_command then
+    return run_command(hop)
+  end
   local stream, message, code = dial.connect(hop.address, hop.port, hop.family)
   if not stream then
     return nil, message, code == "ETIMEDOUT" and code or "EUNREACHABLE"
@@ -122,6 +142,9 @@ local function new_session(hop, through)
       mac = methods.among("mac", MACS),
     },
   }
+  if session then
+    carriers[session] = through.process
+  end
   return session, message, code
 end
 

@@ -5,6 +5,7 @@ local identity = require "kb.transport.identity"
 local known_hosts = require "kb.transport.known_hosts"
 local proc = require "kb.core.proc"
 local secret = require "kb.secret"
+local ssh_config = require "kb.transport.ssh_config"
 local sys = require "kb.core.sys"
 local task = require "kb.core.task"
 
@@ -78,7 +79,12 @@ local function hop_lines(chain, n, dir)
   if hop.agent ~= nil then
     add("IdentityAgent %s", hop.agent and word(hop.agent) or "none")
   end
-  add("ProxyJump %s", n > 1 and ("kbrun-hop-%d"):format(n - 1) or "none")
+  if hop.proxy_command then
+    add("ProxyCommand %s", (hop.proxy_command:gsub("%%", "%%%%")))
+  end
+  if n > 1 then
+    add("ProxyJump kbrun-hop-%d", n - 1)
+  end
   return lines
 end
 
@@ -270,6 +276,11 @@ end
 -- @param target table: see kb.transport.ssh
 -- @return connection: exec, alive, close; or nil, message, code
 function M.open(target)
+  local why, what
+  target, why, what = ssh_config.complete(target)
+  if not target then
+    return nil, why, what
+  end
   local dir, message, code = sys.mkdtemp "/tmp/kbrun-ssh-"
   if not dir then
     return nil, message, code

@@ -8,8 +8,9 @@
 -- functions), host_key (list of pinned public keys or fingerprints),
 -- host_key_policy ("strict" or "accept-new"), known_hosts (list of paths),
 -- host_key_alias, hash_known_hosts, family, jumps (list of targets, the first
--- hop first), timeouts (seconds: connect, banner, kex, auth, open), keepalive
--- (seconds).
+-- hop first), proxy_command, timeouts (seconds: connect, banner, kex, auth,
+-- open), keepalive (seconds), ssh_config (see kb.transport.ssh_config, which
+-- fills in what is left open).
 --
 -- Errors name the host, the hop and the phase. Codes: EUNREACHABLE, EHOSTKEY,
 -- EAUTH, EUNSUPPORTED (this libssh2 cannot speak with the server; the ssh
@@ -17,6 +18,7 @@
 local channel = require "kb.transport.channel"
 local gate = require "kb.transport.gate"
 local hops = require "kb.transport.hop"
+local ssh_config = require "kb.transport.ssh_config"
 local sys = require "kb.core.sys"
 local task = require "kb.core.task"
 
@@ -204,15 +206,34 @@ local function complete(target)
   return hop
 end
 
+-- All hops to a target and the target itself, nothing left open.
+local function chain_of(target)
+  local chain = {}
+  local filled, message, code = ssh_config.complete(target)
+  if not filled then
+    return nil, message, code
+  end
+  for i, jump in ipairs(filled.jumps or {}) do
+    if target.jumps then
+      jump, message, code = ssh_config.complete(jump)
+    end
+    if not jump then
+      return nil, message, code
+    end
+    chain[i] = complete(jump)
+  end
+  chain[#chain + 1] = complete(filled)
+  return chain
+end
+
 --- Connect and log in.
 -- @param target table: see above
 -- @return connection: exec, alive, stats, close; or nil, message, code
 function M.open(target)
-  local chain = {}
-  for i, jump in ipairs(target.jumps or {}) do
-    chain[i] = complete(jump)
+  local chain, why, what = chain_of(target)
+  if not chain then
+    return nil, why, what
   end
-  chain[#chain + 1] = complete(target)
   local session, parent, code = through_to(chain, #chain)
   if not session then
     return nil, parent, code

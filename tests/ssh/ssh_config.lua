@@ -1,0 +1,94 @@
+-- What OpenSSH's configuration says is done, unless the inventory says otherwise.
+local test = ...
+local check = require "lib.check"
+local reach = require "lib.reach"
+local sshd = require "lib.sshd"
+local ssh_config = require "kb.transport.ssh_config"
+local sys = require "kb.core.sys"
+local transport = require "kb.transport.ssh"
+
+local function config(server, text)
+  ssh_config.forget()
+  return server:file("ssh_config", text)
+end
+
+test("a target without a configuration stays as it is", function()
+  local target = { address = "web1", ssh_config = false }
+  check.equal(ssh_config.complete(target) == target, true)
+end)
+
+test("an alias brings address, port, user, key, known hosts", function()
+  local server <close> = sshd.new()
+  server:listen()
+  local known = server:file("known",
+    ("[127.0.0.1]:%d %s\n"):format(server.port, server:public(server.host_key)))
+  local path = config(server, ([[
+Host web
+  HostName 127.0.0.1
+  Port %d
+  User %s
+  IdentityFile %s
+  IdentitiesOnly yes
+  UserKnownHostsFile %s
+]]):format(server.port, sys.self().user, server.user_key, known))
+  reach.works { address = "web", ssh_config = path, agent = false }
+  local connection, message = transport.open { address = "web", ssh_config = path, agent = false,
+    port = 1 }
+  check.equal(connection, nil)
+  check.contains(message, "web (127.0.0.1:1): connect: Connection refused")
+end)
+
+test("ProxyJump, by way of an alias with settings of its own", function()
+  local bastion <close> = sshd.new()
+  local server <close> = sshd.new()
+  bastion:listen()
+  server:listen()
+  local path = config(server, ([[
+Host *
+  StrictHostKeyChecking accept-new
+  UserKnownHostsFile %s/known
+  IdentityAgent none
+Host gate
+  HostName 127.0.0.1
+  Port %d
+  IdentityFile %s
+Host web
+  HostName 127.0.0.1
+  Port %d
+  IdentityFile %s
+  ProxyJump gate
+]]):format(server.dir, bastion.port, bastion.user_key, server.port, server.user_key))
+  local target = { address = "web", ssh_config = path, user = sys.self().user }
+  reach.works(target)
+  local filled = check.ok(ssh_config.complete(target))
+  check.equal({ filled.name, filled.port, filled.agent }, { "web", server.port, false })
+  check.equal(#filled.jumps, 1)
+  check.equal({ filled.jumps[1].name, filled.jumps[1].port }, { "gate", bastion.port })
+end)
+
+test("ProxyCommand carries a connection", function()
+  local server <close> = sshd.new()
+  local path = config(server, ([[
+Host web
+  ProxyCommand /usr/sbin/sshd -i -f %s
+]]):format(server.config))
+  local target = reach.target(server, { address = "web", ssh_config = path })
+  target.port = nil
+  reach.works(target)
+end)
+
+test("jumps in a circle are refused", function()
+  local server <close> = sshd.new()
+  local path = config(server, "Host a\n  ProxyJump b\nHost b\n  ProxyJump a\n")
+  local connection, message, code = transport.open { address = "a", ssh_config = path }
+  check.equal({ connection, code }, { nil, "EINVAL" })
+  check.contains(message, "ProxyJump goes in a circle")
+end)
+
+test("a configuration that ssh does not understand is an error with its words", function()
+  local server <close> = sshd.new()
+  local path = config(server, "Host web\n  NoSuchKeyword yes\n")
+  local connection, message, code = transport.open { address = "web", ssh_config = path }
+  check.equal({ connection, code }, { nil, "EINVAL" })
+  check.contains(message, "nosuchkeyword")
+end)
