@@ -64,6 +64,11 @@ Host web
   check.equal({ filled.name, filled.port, filled.agent }, { "web", server.port, false })
   check.equal(#filled.jumps, 1)
   check.equal({ filled.jumps[1].name, filled.jumps[1].port }, { "gate", bastion.port })
+  -- A jump of the inventory that is an alias with a jump of its own.
+  local behind = reach.target(server, { jumps = { { address = "web", ssh_config = path } } })
+  behind.ssh_config = false
+  local connection <close> = check.ok(transport.open(behind))
+  check.contains(connection.place, "via web")
 end)
 
 test("ProxyCommand carries a connection", function()

@@ -214,13 +214,19 @@ local function chain_of(target)
     return nil, message, code
   end
   for i, jump in ipairs(filled.jumps or {}) do
+    local hop = jump
     if target.jumps then
-      jump, message, code = ssh_config.complete(jump)
+      hop, message, code = ssh_config.complete(jump)
+      if not hop then
+        return nil, message, code
+      end
     end
-    if not jump then
-      return nil, message, code
+    if i == 1 then -- how to get to the first may be a matter of configuration
+      for _, before in ipairs(hop.jumps or {}) do
+        chain[#chain + 1] = complete(before)
+      end
     end
-    chain[i] = complete(jump)
+    chain[#chain + 1] = complete(hop)
   end
   chain[#chain + 1] = complete(filled)
   return chain
