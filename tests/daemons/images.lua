@@ -3,6 +3,7 @@
 -- Needs root.
 local test = ...
 local check = require "lib.check"
+local daemons = require "lib.daemons"
 local images = require "kb.images"
 local json = require "kb.json"
 local make = require "lib.imagefile"
@@ -12,6 +13,8 @@ local scratch = require "lib.scratch"
 local sys = require "kb.core.sys"
 local task = require "kb.core.task"
 
+local programs = { "dockerd", "containerd", "ctr", "docker", "runc" }
+local packages = { "containerd", "docker.io", "runc", "tini" }
 local base, first, second = make.layer("base", 300000), make.layer("first"), make.layer("second")
 
 local function run(argv)
@@ -20,55 +23,6 @@ local function run(argv)
     error(table.concat(argv, " ") .. "\n" .. result.out .. result.err, 2)
   end
   return result.out
-end
-
-local cache = sys.getenv("KBRUN_CACHE") or "/var/cache/kbrun"
-
--- The newest package of that name in a bundle of the lab's.
-local function package(name)
-  local found = sys.glob(("%s/bundle-*/debs/%s_*.deb"):format(cache, name))
-  if #found == 0 then
-    error(("no %s: install containerd and docker.io, or run tests/lab/bundle"):format(name), 0)
-  end
-  return found[#found]
-end
-
--- See that the daemons are in PATH; the value closes what was changed for that.
-local function programs(dir)
-  local path = sys.getenv("PATH")
-  local here = program.run { "sh", "-c",
-    "for p in dockerd containerd ctr docker runc; do command -v $p || exit 1; done" }
-  if here.status ~= 0 then
-    for _, name in ipairs({ "containerd", "docker.io", "runc", "tini" }) do
-      run { "dpkg-deb", "-x", package(name), dir.path .. "/unpacked" }
-    end
-    local usr = dir.path .. "/unpacked/usr"
-    sys.setenv("PATH", ("%s/bin:%s/sbin:%s"):format(usr, usr, path))
-  end
-  return setmetatable({}, { __close = function()
-    sys.setenv("PATH", path)
-  end })
-end
-
--- Start a daemon that writes to a log; ended when the value closes.
-local function daemon(dir, name, argv, ready)
-  local log = dir.path .. "/" .. name .. ".log"
-  local shell = { "sh", "-c", 'exec "$@" >"$LOG" 2>&1', "sh", table.unpack(argv) }
-  local process = check.ok(proc.spawn { argv = { "env", "LOG=" .. log, table.unpack(shell) },
-    stdin = "null", stdout = "null", stderr = "null" })
-  local self = setmetatable({}, { __close = function()
-    process:kill()
-    process:wait()
-  end })
-  local _ <close> = task.within(60)
-  while program.run(ready).status ~= 0 do
-    if not task.sleep(0.1) then
-      process:kill()
-      process:wait()
-      error(name .. " did not start: " .. (sys.read_file(log) or ""))
-    end
-  end
-  return self
 end
 
 local function containerd(dir)
@@ -82,14 +36,14 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
 address = "%s"
 ]]):format(dir.path, dir.path, address)))
   local ctr = { "ctr", "-a", address, "-n", "k8s.io" }
-  return daemon(dir, "containerd", { "containerd", "-c", dir.path .. "/config.toml" },
+  return daemons.start(dir, "containerd", { "containerd", "-c", dir.path .. "/config.toml" },
     { "ctr", "-a", address, "version" }), ctr, address
 end
 
 local function docker(dir, address)
   local host = "unix://" .. dir.path .. "/d.sock"
-  return daemon(dir, "dockerd", { "dockerd", "--data-root", dir.path .. "/d-root", "--exec-root",
-    dir.path .. "/d-exec", "-H", host, "--pidfile", dir.path .. "/d.pid", "--storage-driver",
+  return daemons.start(dir, "dockerd", { "dockerd", "--data-root", dir.path .. "/d-root",
+    "--exec-root", dir.path .. "/d-exec", "-H", host, "--pidfile", dir.path .. "/d.pid", "--storage-driver",
     "vfs", "--bridge", "none", "--iptables=false", "--ip6tables=false", "--containerd", address },
     { "docker", "-H", host, "version" }), { "docker", "-H", host }
 end
@@ -137,7 +91,7 @@ end
 
 test("containerd takes an image whole, and a second one without what it has", function()
   local dir <close> = scratch()
-  local found <close> = programs(dir)
+  local found <close> = daemons.programs(dir, programs, packages)
   local server <close>, ctr = containerd(dir)
   check.ok(found and server)
   local import = with(ctr, "images", "import", "--snapshotter", "native", "-")
@@ -157,7 +111,7 @@ end)
 
 test("docker takes an image whole, and a second one without the chain it has", function()
   local dir <close> = scratch()
-  local found <close> = programs(dir)
+  local found <close> = daemons.programs(dir, programs, packages)
   local below <close>, _, address = containerd(dir)
   local server <close>, client = docker(dir, address)
   check.ok(found and below and server)

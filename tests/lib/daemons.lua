@@ -1,0 +1,69 @@
+--- Real daemons for tests: found or unpacked, started, and ended with the test.
+local check = require "lib.check"
+local proc = require "kb.core.proc"
+local program = require "lib.program"
+local sys = require "kb.core.sys"
+local task = require "kb.core.task"
+
+local M = {}
+
+local cache = sys.getenv("KBRUN_CACHE") or "/var/cache/kbrun"
+
+-- The newest package of that name in a bundle of the lab's.
+local function package(name)
+  local found = sys.glob(("%s/bundle-*/debs/%s_*.deb"):format(cache, name))
+  if #found == 0 then
+    error(("no %s: install it, or run tests/lab/bundle"):format(name), 0)
+  end
+  return found[#found]
+end
+
+--- See that programs are in PATH: those installed, or else those of the lab's bundle, unpacked.
+-- @param dir table from lib.scratch
+-- @param names list of strings: the programs
+-- @param packages list of strings: the packages of the bundle that they are in
+-- @return a value that puts PATH back when it closes
+function M.programs(dir, names, packages)
+  local path = sys.getenv("PATH")
+  local here = program.run { "sh", "-c", 'for p; do command -v "$p" || exit 1; done', "sh",
+    table.unpack(names) }
+  if here.status ~= 0 then
+    for _, name in ipairs(packages) do
+      local result = program.run { "dpkg-deb", "-x", package(name), dir.path .. "/unpacked" }
+      check.equal(result.status, 0, result.err)
+    end
+    local usr = dir.path .. "/unpacked/usr"
+    sys.setenv("PATH", ("%s/bin:%s/sbin:%s"):format(usr, usr, path))
+  end
+  return setmetatable({}, { __close = function()
+    sys.setenv("PATH", path)
+  end })
+end
+
+--- Start a daemon that writes to a log, and wait until it answers.
+-- @param dir table from lib.scratch
+-- @param name string: of its log
+-- @param argv list of strings
+-- @param ready list of strings: a program that succeeds when the daemon answers
+-- @return a value that ends the daemon when it closes
+function M.start(dir, name, argv, ready)
+  local log = dir.path .. "/" .. name .. ".log"
+  local shell = { "sh", "-c", 'exec "$@" >"$LOG" 2>&1', "sh", table.unpack(argv) }
+  local process = check.ok(proc.spawn { argv = { "env", "LOG=" .. log, table.unpack(shell) },
+    stdin = "null", stdout = "null", stderr = "null" })
+  local self = setmetatable({}, { __close = function()
+    process:kill()
+    process:wait()
+  end })
+  local _ <close> = task.within(60)
+  while program.run(ready).status ~= 0 do
+    if not task.sleep(0.1) then
+      process:kill()
+      process:wait()
+      error(name .. " did not start: " .. (sys.read_file(log) or ""))
+    end
+  end
+  return self
+end
+
+return M
