@@ -1,7 +1,9 @@
 -- Commands and files over a real sshd.
 local test = ...
+local account = require "lib.account"
 local check = require "lib.check"
 local crypto = require "kb.core.crypto"
+local dropbear = require "lib.dropbear"
 local proc = require "kb.core.proc"
 local program = require "lib.program"
 local remote = require "kb.remote"
@@ -259,4 +261,20 @@ test("a server that only the ssh program can speak to is reached by it", functio
   end
   local r <close> = check.ok(remote.open(for_openssh(server, settings)))
   check.equal(check.ok(r:run "echo there").out, "there\n")
+end)
+
+test("the same on dropbear", function()
+  local user <close> = account.new()
+  local server <close> = dropbear.new(user)
+  local r <close> = check.ok(remote.open { name = "web1", address = "127.0.0.1",
+    port = server.port, user = user.name, keys = { server.user_key }, agent = false,
+    host_key = { server.host_key } })
+  check.equal(check.ok(r:run("cat; exit 3", { stdin = "in" })).out, "in")
+  local t, pids = sleeper(r)
+  t:cancel()
+  check.raises("cancelled", t.join, t)
+  gone_within(2, pids)
+  local text = crypto.random(1 << 20)
+  check.ok(r:put { path = user.home .. "/to", content = text })
+  check.equal(sys.read_file(user.home .. "/to") == text, true)
 end)
