@@ -41,7 +41,8 @@ local function member(dir, store, i, all)
     "--listen-client-urls", url(all[i]), "--advertise-client-urls", url(all[i]),
     "--listen-peer-urls", url(all[3 + i]), "--initial-advertise-peer-urls", url(all[3 + i]),
     "--initial-cluster", table.concat(initial, ","), "--client-cert-auth",
-    "--peer-client-cert-auth", "--trusted-ca-file", ca, "--peer-trusted-ca-file", ca, "--cert-file", file("server", ".crt"),
+    "--peer-client-cert-auth", "--trusted-ca-file", ca, "--peer-trusted-ca-file", ca,
+    "--cert-file", file("server", ".crt"),
     "--key-file", file("server", ".key"), "--peer-cert-file", file("peer", ".crt"),
     "--peer-key-file", file("peer", ".key") }, { "true" })
 end
