@@ -44,8 +44,8 @@ local function docker(dir, address)
   local host = "unix://" .. dir.path .. "/d.sock"
   return daemons.start(dir, "dockerd", { "dockerd", "--data-root", dir.path .. "/d-root",
     "--exec-root", dir.path .. "/d-exec", "-H", host, "--pidfile", dir.path .. "/d.pid",
-    "--storage-driver", "vfs", "--bridge", "none", "--iptables=false", "--ip6tables=false", "--containerd", address },
-    { "docker", "-H", host, "version" }), { "docker", "-H", host }
+    "--storage-driver", "vfs", "--bridge", "none", "--iptables=false", "--ip6tables=false",
+    "--containerd", address }, { "docker", "-H", host, "version" }), { "docker", "-H", host }
 end
 
 local function with(argv, ...)
