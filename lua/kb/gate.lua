@@ -20,7 +20,7 @@ local function emit(host, gate, status, fields)
   fields = fields or {}
   fields.event, fields.status, fields.op, fields.title = "step", status, "gate", gate.title
   fields.host, fields.play = host.name, host.play.name
-  fields.id = ("%s|gate|%s"):format(host.play.name, gate.title)
+  fields.id, fields.file, fields.line = gate.id, gate.file, gate.line
   fields.seconds = fields.seconds or 0
   host.run.report:emit(fields)
 end
@@ -58,6 +58,8 @@ end
 function M.wait(host, given)
   local gate = args.check(declared, given, "kb.gate")
   local name = gate.fact[1]
+  gate.file, gate.line = err.position()
+  gate.id = host:_step_id("gate", gate.file, gate.line)
   local ok, answer = pcall(host.fact, host, table.unpack(gate.fact))
   if ok and gate.holds(answer) then
     return emit(host, gate, "same", { reason = gate.title })
@@ -72,10 +74,9 @@ function M.wait(host, given)
     end
     return emit(host, gate, "same", { reason = "would wait: " .. gate.title })
   end
-  local file, line = err.position()
   local done, seconds = xpcall(wait, err.keep_traceback, host, gate)
   if not done then
-    seconds.file, seconds.line = file, line
+    seconds.file, seconds.line = gate.file, gate.line
     emit(host, gate, "failed", { error = seconds })
     error(seconds, 0)
   end

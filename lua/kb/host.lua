@@ -47,7 +47,7 @@ local function strict_vars(host)
   end, __newindex = function(_, name)
     error(("variables are set in the inventory or the play, not by vars.%s = …"):format(name), 2)
   end, __pairs = function()
-    return next, host._raw
+    return pairs(host._view)
   end })
 end
 
@@ -59,7 +59,7 @@ end
 -- @return host
 function M.new(machine, play, vars, groups)
   local host = setmetatable({ name = machine.name, machine = machine, play = play,
-    run = machine.run, groups = groups, _raw = vars, _counts = {} }, Host)
+    run = machine.run, groups = groups, _raw = vars }, Host)
   host._view = variables.view(vars, function(name, e)
     refuse(host, name, e)
   end)
@@ -168,10 +168,15 @@ function Host:_step(op, file, line)
   return step.new(self, op, file, line)
 end
 
--- How often this place has been passed on this host: part of a step's id.
-function Host:_count(place)
-  self._counts[place] = (self._counts[place] or 0) + 1
-  return self._counts[place]
+--- What names a step: the same in a dry run and in the run, and in each only once.
+-- @param op string: the operation's name
+-- @param file string or nil: where the playbook calls it
+-- @param line integer or nil
+-- @return string
+function Host:_step_id(op, file, line)
+  local place = ("%s:%s"):format(file or "?", line or "?")
+  return ("%s|%s|%s|%d"):format(self.play.name, place, op,
+    self.run:count(self.play, self.name, place .. op))
 end
 
 function Host:_execute(action, as)

@@ -1,6 +1,7 @@
 --- Runs a playbook: plays in the order of their needs, hosts of a play side by side.
 
 local err = require "kb.err"
+local exchange = require "kb.exchange"
 local host_of = require "kb.host"
 local machine = require "kb.machine"
 local task = require "kb.core.task"
@@ -16,22 +17,22 @@ Run.__index = Run
 -- ended: a preview that can look no further.
 local outcomes = { failed = true, unreachable = true, ended = true }
 
-local function outcome_of(e)
-  local kind = err.kind(e)
-  if kind == "unknown" then
-    return "ended"
-  end
-  return kind == "unreachable" and "unreachable" or kind == "cancelled" and "cancelled" or "failed"
+local by_kind = { unknown = "ended", unreachable = "unreachable", cancelled = "cancelled" }
+
+-- A host that another one was needed for and could not be reached has failed: we do reach it.
+local function outcome_of(e, name)
+  local outcome = by_kind[err.kind(e)] or "failed"
+  return outcome == "unreachable" and e.host ~= name and "failed" or outcome
 end
 
--- "30%" of n, at least one; a number as it is.
+-- "30%" of n, rounded down; a number as it is.
 local function share(value, n)
   local percent = tostring(value):match("^(%d+)%%$")
-  if percent then
-    return math.max(1, n * tonumber(percent) // 100)
+  local count = percent and n * tonumber(percent) // 100 or math.tointeger(value)
+  if not count or count < 0 then
+    err.raise("usage", ('"%s" is neither a number nor a percentage'):format(tostring(value)))
   end
-  return math.tointeger(value)
-    or err.raise("usage", ('"%s" is neither a number nor a percentage'):format(tostring(value)))
+  return math.tointeger(count)
 end
 
 -- Split the hosts as `serial` says; the last of a list of sizes holds for the rest.
@@ -84,8 +85,10 @@ end
 
 -- Note how a host came out of a play.
 function Run:_settle(play, name, e)
-  local outcome = e and outcome_of(e) or "done"
-  if outcomes[outcome] then
+  local outcome = e and outcome_of(e, name) or "done"
+  if outcome == "cancelled" then
+    self.cancelled[#self.cancelled + 1] = name
+  elseif outcomes[outcome] then
     self.lost[name] = { outcome = outcome, error = e, play = play.name }
     self.counts[outcome] = self.counts[outcome] + 1
   end
@@ -97,7 +100,6 @@ end
 
 function Run:_too_many_failed(play)
   return play.max_fail ~= nil and (play.failed or 0) > share(play.max_fail, #play.names)
-    or play.max_fail == 0 and (play.failed or 0) > 0
 end
 
 function Run:_host_body(play, name)
@@ -123,18 +125,20 @@ function Run:_batch(play, names)
   play.tasks = {}
   local function work(name)
     while free == 0 do
-      local _ <close> = self:_idle()
+      local _ <close> = self.exchange:idle()
       slots:wait()
     end
     free = free - 1
+    local _ <close> = setmetatable({}, { __close = function()
+      free = free + 1
+      slots:notify_one()
+    end })
     self:_host_body(play, name)
-    free = free + 1
-    slots:notify_one()
   end
   for _, name in ipairs(names) do
     play.tasks[#play.tasks + 1] = self:_spawn(work, name)
   end
-  local _ <close> = self:_idle()
+  local _ <close> = self.exchange:idle()
   for _, t in ipairs(play.tasks) do
     local ok, e = pcall(t.join, t)
     if not ok and err.kind(e) ~= "cancelled" then
@@ -144,10 +148,10 @@ function Run:_batch(play, names)
 end
 
 function Run:_spawn(fn, ...)
-  self.busy = self.busy + 1
+  self.exchange:busy(1)
   return task.spawn(function(...)
     local _ <close> = setmetatable({}, { __close = function()
-      self:_busy(-1)
+      self.exchange:busy(-1)
     end })
     fn(...)
   end, ...)
@@ -187,7 +191,7 @@ function Run:_await_needs(play)
   for _, name in ipairs(play.needs) do
     local needed = self.plays[name]
     while needed and not needed.over do
-      local _ <close> = self:_idle()
+      local _ <close> = self.exchange:idle()
       self.progress:wait()
     end
     if needed and (needed.stopped or needed.skipped) then
@@ -197,6 +201,11 @@ function Run:_await_needs(play)
 end
 
 function Run:_when_due(play)
+  local _ <close> = setmetatable({}, { __close = function(_, e)
+    play.stopped = play.stopped or e ~= nil
+    play.over = true
+    self.progress:notify()
+  end })
   local missing = self:_await_needs(play)
   if missing then
     play.skipped = true
@@ -205,28 +214,6 @@ function Run:_when_due(play)
   else
     self:_play(play)
   end
-  play.over = true
-  self.progress:notify()
-end
-
--- Tasks of plays and hosts are busy except while they wait for each other. When none is, those
--- that wait for a value wait for what nobody is left to give: they are told.
-function Run:_busy(change)
-  self.busy = self.busy + change
-  if self.busy == 0 then
-    for waiter in pairs(self.value_waiters) do
-      waiter.stuck = true
-    end
-    self.values:notify()
-  end
-end
-
--- `local _ <close> = run:_idle()`: this task waits for others until the scope closes.
-function Run:_idle()
-  self:_busy(-1)
-  return setmetatable({}, { __close = function()
-    self.busy = self.busy + 1
-  end })
 end
 
 local current -- the run in hand: there is one in a process
@@ -236,29 +223,34 @@ local current -- the run in hand: there is one in a process
 -- @param options table: inventory, report, open (function(settings) -> kb.remote), limit (pattern
 -- or nil), apply (boolean: false is a dry run), offline, verify, retries, forks (hosts of a play
 -- at once, at most), extra_vars, trails (table: play name -> kb.trail)
--- @return summary: counts (failed, unreachable, ended), lost (host -> outcome), seconds
+-- @return summary: counts (failed, unreachable, ended), lost (host -> outcome), cancelled (list of
+-- hosts whose play was ended), interrupted (boolean: this task was cancelled), seconds
 -- @raise kb.err of kind usage before anything is connected
 function M.run(plays, options)
-  local run = setmetatable({ machines = {}, lost = {}, plays = {}, busy = 0, value_waiters = {},
-    onces = {}, counts = { failed = 0, unreachable = 0, ended = 0 }, progress = task.condition(),
-    values = task.condition() }, Run)
+  local run = setmetatable({ machines = {}, lost = {}, plays = {}, passed = {}, cancelled = {},
+    counts = { failed = 0, unreachable = 0, ended = 0 }, progress = task.condition(),
+    exchange = exchange.new() }, Run)
   for k, v in pairs(options) do
     run[k] = v
   end
   run:_choose(plays)
   current = run
   local started = task.now()
-  local tasks = {}
-  local _ <close> = setmetatable({}, { __close = function()
-    run:_close()
-  end })
-  for i, play in ipairs(plays) do
-    tasks[i] = run:_spawn(run._when_due, run, play)
+  local tasks = { task.background(run.exchange.watch, run.exchange) }
+  for _, play in ipairs(plays) do
+    tasks[#tasks + 1] = run:_spawn(run._when_due, run, play)
   end
-  for _, t in ipairs(tasks) do
-    t:join()
+  local ok, e = pcall(function()
+    for i = 2, #tasks do
+      tasks[i]:join()
+    end
+  end)
+  run:_end(tasks)
+  if not ok and err.kind(e) ~= "cancelled" then
+    error(e, 0)
   end
-  return { counts = run.counts, lost = run.lost, seconds = task.now() - started }
+  return { counts = run.counts, lost = run.lost, cancelled = run.cancelled, interrupted = not ok,
+    seconds = task.now() - started }
 end
 
 -- Find each play's hosts, and refuse what cannot be meant, before anything is connected.
@@ -278,6 +270,7 @@ function Run:_choose(plays)
       end
     end
     batches(play.names, play.serial)
+    share(play.max_fail or 0, #play.names)
     play.trail = self.trails and self.trails[play.name] or trail.new()
     self.plays[play.name] = play
   end
@@ -292,8 +285,18 @@ function Run:_match(pattern, where, play)
   return names
 end
 
-function Run:_close()
-  local _ <close> = task.shield(5)
+-- How long remote commands may take to end before the connections are closed all the same.
+local GRACE = 15
+
+-- What still runs is ended first, while there are connections to end it by.
+function Run:_end(tasks)
+  local _ <close> = task.shield(GRACE)
+  for _, t in ipairs(tasks) do
+    t:cancel("interrupted")
+  end
+  for _, t in ipairs(tasks) do
+    pcall(t.join, t)
+  end
   for _, m in pairs(self.machines) do
     pcall(m.close, m)
   end
@@ -313,28 +316,20 @@ function M.on(host, name, fn)
   return fn(host.run:host(host.play, name))
 end
 
+-- How often a host has passed a place of a play, however often it was entered by kb.on.
+function Run:count(play, name, place)
+  local key = table.concat({ play.name, name, place }, "\0")
+  self.passed[key] = (self.passed[key] or 0) + 1
+  return self.passed[key]
+end
+
 --- Do something once in a run. See kb.once.
 -- @param host host
 -- @param key string
 -- @param fn function()
 -- @return what fn returned
 function M.once(host, key, fn)
-  local run = host.run
-  local entry = run.onces[key]
-  if not entry then
-    entry = { changed = task.condition() }
-    run.onces[key] = entry
-    entry.results = table.pack(pcall(fn))
-    entry.changed:notify()
-  end
-  while not entry.results do
-    local _ <close> = run:_idle()
-    entry.changed:wait()
-  end
-  if not entry.results[1] then
-    error(entry.results[2], 0)
-  end
-  return table.unpack(entry.results, 2, entry.results.n)
+  return host.run.exchange:once(key, fn)
 end
 
 local Value = { __name = "kb.value" }
@@ -352,7 +347,7 @@ end
 function Value:set(given)
   self.given = { given }
   if current then
-    current.values:notify()
+    current.exchange:given()
   end
 end
 
@@ -361,15 +356,9 @@ end
 -- @raise kb.err when nobody is left to set it
 function Value:get()
   local run = current
-  local waiter = {}
-  while not self.given and not waiter.stuck do
-    run.value_waiters[waiter] = true
-    local _ <close> = run:_idle()
-    if not waiter.stuck then
-      run.values:wait()
-    end
-    run.value_waiters[waiter] = nil
-  end
+  run.exchange:await(function()
+    return self.given
+  end)
   if self.given then
     return self.given[1]
   end

@@ -16,10 +16,8 @@ local M = {}
 -- @param line integer
 -- @return step
 function M.new(host, op, file, line)
-  local place = ("%s:%s"):format(file or "?", line or "?")
   return setmetatable({ host = host, op = op, file = file, line = line,
-    id = ("%s|%s|%s|%d"):format(host.play.name, place, op.name, host:_count(place .. op.name)),
-    started = task.now() }, Step)
+    id = host:_step_id(op.name, file, line), started = task.now() }, Step)
 end
 
 function Step:_event(status, fields)

@@ -259,3 +259,146 @@ test("mistakes are found before anything is connected", function()
     "neither a number nor a percentage")
   refused('return 1', "declares no play")
 end)
+
+test("a play that is about to start is somebody who may still give a value", function()
+  local _, summary = stub.run([[
+local kb = require "kb"
+local token = kb.value "the token"
+kb.play { "waits", hosts = "h2", needs = {}, function() assert(token:get() == "abc") end }
+kb.play { "first", hosts = "h1", needs = {}, function() end }
+kb.play { "gives", hosts = "h1", needs = { "first" }, function() token:set("abc") end }
+]], { hosts = { "h1", "h2" } })
+  check.equal(summary.counts.failed, 0, summary.failures[1] and summary.failures[1].text)
+end)
+
+test("what a value lets go on may give another one", function()
+  local _, summary = stub.run([[
+local kb = require "kb"
+local a, b = kb.value "a", kb.value "b"
+kb.play { "p", hosts = "all", function(host)
+  if host.name == "h1" then a:set(1)
+  elseif host.name == "h2" then a:get() b:set(2)
+  else assert(b:get() == 2) end
+end }
+]], { hosts = { "h3", "h2", "h1" } })
+  check.equal(summary.counts.failed, 0, summary.failures[1] and summary.failures[1].text)
+end)
+
+test("once goes to the next host when the one that does it is stopped", function()
+  local _, summary = stub.run([[
+local kb = require "kb"
+local task = require "kb.core.task"
+kb.play { "stops", hosts = "all", max_fail = 0, needs = {}, function(host)
+  if host.name == "h1" then
+    kb.once(host, "x", function() task.sleep(20) end)
+  else
+    task.sleep(0.02)
+    host:fail("no")
+  end
+end }
+kb.play { "goes on", hosts = "h3", needs = {}, function(host)
+  task.sleep(0.01)
+  host:fail("got " .. tostring(kb.once(host, "x", function() return "mine" end)))
+end }
+]], { hosts = { "h1", "h2", "h3" } })
+  local texts = {}
+  for _, failure in ipairs(summary.failures) do
+    texts[#texts + 1] = failure.text
+  end
+  check.contains(table.concat(texts, "\n"), "got mine")
+end)
+
+test("a host that needs one that cannot be reached has failed; it is not unreachable", function()
+  local _, summary = stub.run([[
+local kb = require "kb"
+kb.play { "p", hosts = "all", function(host)
+  kb.once(host, "x", function() kb.on(host, "h1", function(h1) h1:read("true") end) end)
+end }
+]], { hosts = { "h1", "h2" }, open = function()
+    return nil, "no route to h1", "EUNREACHABLE"
+  end })
+  check.equal(summary.lost.h1.outcome, "unreachable")
+  check.equal(summary.lost.h2.outcome, "failed")
+end)
+
+test("steps have ids of their own also in loops and on other hosts", function()
+  local events = stub.run([[
+local kb = require "kb"
+local acts = kb.op { name = "t.acts", args = {}, plan = function() return { actions = {} } end }
+kb.play { "p", hosts = "all", function(host)
+  for _ = 1, 2 do
+    kb.on(host, "h1", function(h1)
+      acts(h1, {})
+      kb.gate(h1, { "it is so", fact = { "user.self" }, holds = function() return true end })
+    end)
+  end
+end }
+]], { hosts = { "h1", "h2" } })
+  local seen, n = {}, 0
+  for _, e in ipairs(events) do
+    if e.event == "step" and e.status ~= "running" then
+      check.ok(not seen[e.host .. e.id], e.id)
+      seen[e.host .. e.id], n = true, n + 1
+    end
+  end
+  check.equal(n, 8)
+end)
+
+test("max_fail is checked before anything is connected, and 0% is none", function()
+  refused('local kb = require "kb" kb.play { "a", hosts = "all", max_fail = "x", function() end }',
+    "neither a number nor a percentage")
+  refused('local kb = require "kb" kb.play { "a", hosts = "all", max_fail = -1, function() end }',
+    "neither a number nor a percentage")
+  local events = stub.run([[
+local kb = require "kb"
+kb.play { "a", hosts = "all", max_fail = "0%", function(host) host:fail("no") end }
+]], {})
+  check.equal(events[#events].status, "stopped")
+end)
+
+test("an interrupted run ends what runs, and tells what was done and where it stood", function()
+  local task, runs, closed = require "kb.core.task", {}, false
+  local main = task.spawn(stub.run, [[
+local kb = require "kb"
+local acts = kb.op { name = "t.acts", args = { { "run", "string", "", at = 1 } },
+  plan = function(args) return { title = args.run, actions = { args.run } } end }
+kb.play { "p", hosts = "all", function(host)
+  acts(host, "short")
+  acts(host, "long")
+end }
+]], { open = function()
+    return { run = function(_, command)
+      local _ <close> = setmetatable({}, { __close = function()
+        runs[#runs + 1] = command .. (closed and " after the connection" or "")
+      end })
+      task.sleep(command == "long" and 20 or 0)
+      return { code = 0, out = "", err = "" }
+    end, close = function()
+      closed = true
+    end }
+  end })
+  while #runs == 0 do
+    task.sleep(0.01)
+  end
+  main:cancel("interrupted")
+  local events, summary = main:join()
+  check.equal(stub.steps(events), { "changed short", "cancelled long" })
+  check.equal(runs, { "short", "long" })
+  check.ok(closed and summary.interrupted)
+  check.equal(summary.cancelled, { "h1" })
+  check.equal(summary.steps.changed, 1)
+  check.contains(require("kb.report.lines").total(summary),
+    "interrupted, 1 change made, 0 as asked, stopped in the middle: h1")
+end)
+
+test("walking over the variables gives them rendered", function()
+  local _, summary = stub.run([[
+local kb = require "kb"
+kb.play { "p", hosts = "all", function(host)
+  for name, value in pairs(host.vars) do
+    if name == "b" then host:fail("b is " .. value) end
+  end
+end }
+]], { vars = { a = "x", b = "{{ a }}y" } })
+  check.contains(summary.failures[1].text, "b is xy")
+end)

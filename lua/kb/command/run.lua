@@ -34,19 +34,19 @@ local function exit_status(summary, opts)
     return common.exit.failed
   elseif summary.counts.unreachable > 0 then
     return common.exit.unreachable
-  elseif opts.exit_code and summary.steps.changed + summary.steps.unknown > 0 then
+  elseif opts.exit_code
+    and summary.steps.changed + summary.steps.unknown + summary.counts.ended > 0 then
     return common.exit.changes
   end
   return common.exit.done
 end
 
 -- Ctrl-C ends remote commands, too, and says where everything stood; a second one does not wait.
-local function watch_signals(main, state)
+local function watch_signals(main)
   for _, name in ipairs { "INT", "TERM", "HUP" } do
     task.background(function()
       local signal <close> = task.signal(name)
       signal:wait()
-      state.interrupted = true
       io.stderr:write("\nkbrun: ending what runs on the hosts; once more to stop at once\n")
       main:cancel("interrupted")
       signal:wait()
@@ -56,18 +56,9 @@ local function watch_signals(main, state)
 end
 
 local function run_plays(plays, options)
-  local state = {}
   local main = task.spawn(runner.run, plays, options)
-  watch_signals(main, state)
-  local ok, summary = pcall(main.join, main)
-  if ok then
-    return summary
-  end
-  if state.interrupted and err.kind(summary) == "cancelled" then
-    return { interrupted = true, counts = { failed = 0, unreachable = 0, ended = 0 }, lost = {},
-      seconds = 0 }
-  end
-  error(summary, 0)
+  watch_signals(main)
+  return main:join()
 end
 
 -- The inventory that the options name, with what the command line says of connections over it.

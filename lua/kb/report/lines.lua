@@ -75,6 +75,8 @@ function shown.step(self, event)
   elseif status == "failed" then
     self:_line("failed", event.host, ("%s: %s"):format(event.title or event.op,
       event.error.message), event)
+  elseif status == "cancelled" then
+    self:_line("cancelled", event.host, event.title or event.op, event)
   elseif status == "unknown" then
     self:_line("unknown", event.host, ("%s: %s"):format(event.op, event.error.message), event)
   end
@@ -126,6 +128,12 @@ function M.total(summary)
   local steps, counts = summary.steps, summary.counts
   local parts = { summary.dry_run and plural(steps.changed, "change") .. " to make"
     or plural(steps.changed, "change") .. " made", steps.same .. " as asked" }
+  if summary.interrupted then
+    table.insert(parts, 1, "interrupted")
+  end
+  if #summary.cancelled > 0 then
+    parts[#parts + 1] = "stopped in the middle: " .. table.concat(summary.cancelled, " ")
+  end
   for _, word in ipairs { "failed", "unreachable", "ended" } do
     if counts[word] > 0 then
       parts[#parts + 1] = (word == "ended" and "%s previews ended early" or "%s %s")
@@ -142,7 +150,7 @@ function Lines:finish(summary)
     self.write(("\n%s %s\n%s\n"):format(paint("red bold", failure.status:upper()),
       paint("bold", table.concat(failure.hosts, " ")), term.clean(failure.text)))
   end
-  if not self.quiet or #summary.failures > 0 then
+  if not self.quiet or #summary.failures > 0 or summary.interrupted then
     self.write("\n" .. M.total(summary) .. "\n")
   end
 end
