@@ -15,16 +15,29 @@ local nobody = { "user.account", "ann", false }
 local hash = "$6$salt$hash"
 local hash_digest = "d722f0abfd853428937eca95ec5c7c6fb589a9aef596fbd89aee20f0fc2cafd4"
 
+local skeleton = { "user.skeleton", { names = { ".profile" }, mode = tonumber("755", 8) } }
+
+local function no_home(...)
+  return { nobody, skeleton, { "file.stat", "/home/ann", { kind = "absent" } },
+    { "file.stat", "/home", { kind = "directory" } }, ... }
+end
+
 return {
-  { "users.user", "makes one", args = { "ann" }, given = { nobody }, title = "make the user ann",
+  { "users.user", "makes one", args = { "ann" }, given = no_home(), title = "make the user ann",
     actions = { "useradd -m -U -- ann" } },
+  { "users.user", "leaves the home directory that is there", args = { "ann", uid = 1001,
+      group = "www", shell = "/bin/sh" },
+    given = { nobody, skeleton, group("www", 33), { "file.stat", "/home/ann",
+      { kind = "directory" } } },
+    effect = { { "user.account", "ann", { uid = 1001, group = "www", groups = { "www" },
+      comment = "", home = "/home/ann", shell = "/bin/sh" } } } },
   { "users.user", "makes one of the system, with all that is asked for",
     args = { "ann", uid = 900, group = "www", groups = { "b", "a" }, comment = "A B",
       home = "/srv/a", shell = "/bin/bash", system = true },
     given = { nobody, group("www", 33), group("a", 1), group("b", 2) },
     actions = { "useradd -M -u 900 -g www -G a,b -c 'A B' -d /srv/a -s /bin/bash -r -- ann" } },
   { "users.user", "with a password, which goes by stdin", args = { "ann", password = hash },
-    given = { nobody, { "user.password", "ann", false } },
+    given = no_home({ "user.password", "ann", false }),
     actions = { "useradd -m -U -- ann",
       { run = "chpasswd -e", stdin = "ann:" .. hash .. "\n" } } },
   { "users.user", "changes what differs", title = "user ann: uid, shell",

@@ -57,6 +57,41 @@ M.password = kb.fact {
   bare = false,
 }
 
+-- The value of a setting in login.defs, the last that is given.
+local function setting(text, name)
+  local value
+  for word in text:gmatch("%f[%S]" .. name .. "[ \t]+(%d+)") do
+    value = tonumber(word, 8)
+  end
+  return value
+end
+
+--- What the home directory of a new user is made of.
+-- @return table: mode (integer: its permission bits), names (list: what is in it, relative to it)
+M.skeleton = kb.fact {
+  name = "user.skeleton",
+  command = function()
+    return [=[grep -E '^[[:space:]]*(HOME_MODE|UMASK)[[:space:]]' /etc/login.defs; echo :
+d=$(useradd -D | sed -n 's/^SKEL=//p')
+[ ! -d "${d:-/etc/skel}" ] || find "${d:-/etc/skel}" -mindepth 1 -printf '%P\n']=]
+  end,
+  parse = function(out)
+    local settings, listing = out:match("^(.-):\n(.*)$")
+    if not settings then
+      return nil, "the settings of new users cannot be read"
+    end
+    local names = {}
+    for name in listing:gmatch("[^\n]+") do
+      names[#names + 1] = name
+    end
+    table.sort(names)
+    local everything = tonumber("777", 8)
+    return { names = names, mode = setting(settings, "HOME_MODE")
+      or everything & ~(setting(settings, "UMASK") or tonumber("022", 8)) }
+  end,
+  bare = { names = { ".bash_logout", ".bashrc", ".profile" }, mode = tonumber("755", 8) },
+}
+
 -- Groups that Debian always has.
 local usual = {}
 for name in ("root daemon adm tty disk sudo users staff www-data nogroup"):gmatch("%S+") do

@@ -1,5 +1,6 @@
 --- Plans of users and groups.
 
+local home_of = require "modules.users.home"
 local kb = require "kb"
 
 local M = {}
@@ -9,6 +10,13 @@ local function check_name(name)
     kb.refuse(("%q cannot be the name of a user or group"):format(name),
       "it begins with a small letter; then letters, digits, and . _ -, 32 at most")
   end
+end
+
+local function makes_home(args)
+  if args.create_home == nil then
+    return not args.system
+  end
+  return args.create_home
 end
 
 --- The questions of users.user.
@@ -22,6 +30,10 @@ function M.user_questions(args)
   end
   if args.group then
     list[#list + 1] = { "group.entry", args.group }
+  end
+  if args.state == "present" and makes_home(args) then
+    list[#list + 1] = { "user.skeleton" }
+    list[#list + 1] = { "file.stat", args.home or "/home/" .. args.name }
   end
   return list
 end
@@ -87,13 +99,10 @@ local function option(words, flag, value)
   end
 end
 
-local function creation(args, change)
+local function creation(args, fact, change)
   local primary = args.group or args.name
   local groups = groups_after(args, primary, {})
-  local create = args.create_home
-  if create == nil then
-    create = not args.system
-  end
+  local create = makes_home(args)
   local words = { "useradd", create and "-m" or "-M" }
   option(words, "-u", args.uid)
   option(words, "-g", args.group)
@@ -113,9 +122,7 @@ local function creation(args, change)
     table.insert(change.effect, { "group.entry", args.name, { gid = soon, members = {} } })
   end
   if create then
-    table.insert(change.effect, { "file.exists", home, true })
-    table.insert(change.effect, { "file.stat", home, { kind = "directory", owner = args.name,
-      group = primary, mode = soon } })
+    home_of.add(change.effect, fact, { name = args.name, group = primary, home = home })
   end
 end
 
@@ -183,7 +190,7 @@ function M.user(args, fact)
   check_groups(args, fact)
   local change = { actions = {}, effect = {}, parts = {} }
   if not now then
-    creation(args, change)
+    creation(args, fact, change)
   else
     local words, parts, after = modification(args, now)
     change.parts = parts
