@@ -1,3 +1,5 @@
+local kb = require "kb"
+
 local function package(name, version, status)
   status = status or version and "ii" or "un"
   return { "dpkg.package", name, { installed = version ~= nil, version = version or "",
@@ -21,6 +23,10 @@ return {
     given = { amd64, dir, package "b0" }, title = "install b0",
     effect = { { "dpkg.package", "b0", { installed = true, version = "2", held = false,
       status = "ii" } } } },
+  { "dpkg.packages", "of a directory that a dry run cannot look into", again = false,
+    args = { "/d", packages = "b0" }, title = "install b0",
+    given = { { "file.packages", "/d", kb.unknown "given as unknown" }, package "b0" },
+    diff = "+b0 (known once its file is in /d)" },
   { "dpkg.packages", "back to the older version",
     args = { "/d", packages = "b0", downgrade = true },
     given = { amd64, dir, package("b0", "1:1") }, diff = "-b0 1:1\n+b0 2" },

@@ -89,8 +89,8 @@ function M.install(args, fact)
   for _, name in ipairs(names) do
     local now = fact("dpkg.package", name)
     if must_install(args, now, versions[name]) then
-      table.insert(transaction.install, { name = name, version = versions[name],
-        pin = versions[name], now = now })
+      table.insert(transaction.install, { name = name, pin = versions[name], now = now,
+        version = versions[name] or kb.unknown("known once its file is in " .. args.dir) })
     elseif args.held ~= nil and now.held ~= args.held then
       table.insert(transaction.hold, { name = name, now = now })
     end

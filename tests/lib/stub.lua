@@ -8,6 +8,7 @@ local report = require "kb.report"
 local runner = require "kb.runner"
 local sys = require "kb.core.sys"
 local task = require "kb.core.task"
+local unknown = require "kb.unknown"
 
 local M = {}
 
@@ -139,6 +140,9 @@ function M.steps(events)
   return list
 end
 
+--- The reason of an unknown that a case gives; asking for it ends the preview.
+M.later = "given as unknown"
+
 --- Answer facts from a list of { name, args..., value }.
 -- @return function(name, args...) as a plan gets it, and a function(entry) that adds an effect
 function M.facts(given)
@@ -148,6 +152,8 @@ function M.facts(given)
     local has, value = known:look(fact.key(name, ...), name, ...)
     if not has then
       error(("the case does not give the fact %s"):format(table.concat({ name, ... }, " ")), 0)
+    elseif unknown.is(value) and unknown.reason(value) == M.later then
+      unknown.stop(value, "the plan asks " .. name)
     end
     return value
   end
