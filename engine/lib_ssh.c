@@ -464,8 +464,10 @@ static int session_alive(lua_State *L) {
   struct session *self = lib_ssh_session(L);
   bool alive = self->ssh != NULL && ssh_alive(self->ssh);
   lua_pushboolean(L, alive);
+  if (alive)
+    return 1;
   lua_pushstring(L, self->ssh == NULL ? "it was closed" : ssh_why(self->ssh));
-  return alive ? 1 : 2;
+  return 2;
 }
 
 /*** What the session has carried and holds.
