@@ -22,7 +22,8 @@ Fact.__index = Fact
 -- @param f table: name (string "area.noun"), command (function(args...) -> POSIX sh text that only
 -- reads), parse (function(out string, code integer, args...) -> value), bare (what a machine that
 -- was just installed would answer, for previews without hosts: a value or function(args...);
--- absent: it is unknown), constant (boolean: nothing that we do changes it)
+-- absent: it is unknown), constant (boolean: nothing that we do changes it), costly
+-- (boolean: never asked ahead of need)
 -- @return fact
 function M.define(f)
   for _, field in ipairs { "name", "command", "parse" } do

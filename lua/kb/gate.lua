@@ -2,6 +2,7 @@
 
 local args = require "kb.args"
 local err = require "kb.err"
+local fact = require "kb.fact"
 local task = require "kb.core.task"
 
 local M = {}
@@ -34,11 +35,29 @@ local function evidence_of(host, gate)
   return table.concat(parts, "\n")
 end
 
+-- A run wants to know how it is now, not how it was when the fact was asked ahead of need.
+local function ask(host, gate)
+  if host.run.apply then
+    return host:_ask_again(nil, table.unpack(gate.fact))
+  end
+  return host:fact(table.unpack(gate.fact))
+end
+
+-- The rule for a dry run. It is not a change: what else there is of the same subject stays.
+local function taken_for_granted(gate)
+  local key = fact.key(table.unpack(gate.fact))
+  return function(name, ...)
+    if name == gate.fact[1] and fact.key(name, ...) == key then
+      return true, gate.becomes
+    end
+  end
+end
+
 local function wait(host, gate)
   local started = task.now()
   emit(host, gate, "running")
   repeat
-    local ok, answer = pcall(host._ask_again, host, nil, table.unpack(gate.fact))
+    local ok, answer = pcall(ask, host, gate)
     if ok and gate.holds(answer) then
       return task.now() - started
     elseif not ok and err.kind(answer) ~= "failed" then
@@ -57,10 +76,9 @@ end
 -- @raise kb.err of kind failed, with the evidence, when it does not hold in time
 function M.wait(host, given)
   local gate = args.check(declared, given, "kb.gate")
-  local name = gate.fact[1]
   gate.file, gate.line = err.position()
   gate.id = host:_step_id("gate", gate.file, gate.line)
-  local ok, answer = pcall(host.fact, host, table.unpack(gate.fact))
+  local ok, answer = pcall(ask, host, gate)
   if ok and gate.holds(answer) then
     return emit(host, gate, "same", { reason = gate.title })
   elseif not ok and err.kind(answer) ~= "failed" and err.kind(answer) ~= "unknown" then
@@ -68,9 +86,7 @@ function M.wait(host, given)
   end
   if not host.run.apply then
     if gate.becomes ~= nil then
-      local entry = table.move(gate.fact, 1, #gate.fact, 1, {})
-      entry[#entry + 1] = gate.becomes
-      host:_assume(nil, { entry }, name)
+      host:_assume({ taken_for_granted(gate) }, gate.title)
     end
     return emit(host, gate, "same", { reason = "would wait: " .. gate.title })
   end
@@ -80,6 +96,7 @@ function M.wait(host, given)
     emit(host, gate, "failed", { error = seconds })
     error(seconds, 0)
   end
+  host:_commit(nil, {}) -- others have changed the world meanwhile
   emit(host, gate, "same", { reason = ("%s (after %.1f s)"):format(gate.title, seconds),
     seconds = seconds })
 end

@@ -189,8 +189,8 @@ function Host:_commit(as, effect)
   self.machine:commit(self:_user(as), effect)
 end
 
-function Host:_assume(as, effect, title)
-  self.machine:assume(self:_user(as), effect, title)
+function Host:_assume(effect, title)
+  self.machine:assume(effect, title)
 end
 
 function Host:_ask_again(as, ...)

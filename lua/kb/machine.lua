@@ -15,20 +15,28 @@ local M = {}
 -- made us forget what we knew, and doubles with every round trip after that.
 local FEW, MANY = 4, 64
 
+-- How often facts are asked when the machine changes again and again meanwhile.
+local PATIENCE = 3
+
 --- A machine of the inventory; nothing is connected yet.
 -- @param run table: the run it belongs to; its open(settings) gives a kb.remote
 -- @param name string
 -- @param settings table: for kb.remote
 -- @return machine
 function M.new(run, name, settings)
-  return setmetatable({ run = run, name = name, settings = settings, caches = {}, ahead = MANY,
-    lock = task.condition() }, Machine)
+  return setmetatable({ run = run, name = name, settings = settings, caches = {}, assumed = {},
+    changes = 0, ahead = MANY, lock = task.condition() }, Machine)
 end
 
+-- What is known to a user; what a dry run has foretold before holds for a new one, too.
 function Machine:_cache(user)
   user = user or ""
   if not self.caches[user] then
-    self.caches[user] = cache.new()
+    local known = cache.new()
+    for _, change in ipairs(self.assumed) do
+      known:assume(change.effect, change.title)
+    end
+    self.caches[user] = known
   end
   return self.caches[user]
 end
@@ -75,6 +83,10 @@ function Machine:connection()
   return r
 end
 
+local function command_of(question)
+  return fact.find(question[1]):ask(table.unpack(question, 2))
+end
+
 --- Ask facts in one round trip; those known already cost nothing.
 -- @param user string or nil: as whom
 -- @param questions list of { name, args... }
@@ -102,10 +114,27 @@ function Machine:ask(user, questions, trail)
     return
   end
   for _, question in ipairs(trail and trail:after(last, self.ahead) or {}) do
-    want(question)
+    if pcall(command_of, question) then -- an old trail's arguments may be wrong by now
+      want(question)
+    end
   end
   self.ahead = math.min(self.ahead * 2, MANY)
   self:_fetch(user, known, missing)
+end
+
+-- Another play may change the machine while we ask: what was answered before is old then.
+function Machine:_batch(user, commands)
+  local results, message, code
+  for _ = 1, PATIENCE do
+    local before = self.changes
+    results, message, code = self:connection():batch(commands, { user = user, timeout = 300 })
+    if not results then
+      unreachable(self, message, code)
+    elseif before == self.changes then
+      break
+    end
+  end
+  return results
 end
 
 function Machine:_fetch(user, known, questions)
@@ -114,12 +143,9 @@ function Machine:_fetch(user, known, questions)
   end
   local commands = {}
   for i, question in ipairs(questions) do
-    commands[i] = fact.find(question[1]):ask(table.unpack(question, 2))
+    commands[i] = command_of(question)
   end
-  local results, message, code = self:connection():batch(commands, { user = user, timeout = 300 })
-  if not results then
-    unreachable(self, message, code)
-  end
+  local results = self:_batch(user, commands)
   for i, question in ipairs(questions) do
     known:answer(fact.key(table.unpack(question)), self:_parse(question, results[i]))
   end
@@ -158,6 +184,10 @@ end
 -- @raise kb.err when it cannot be answered; of kind unknown when a dry run cannot know
 function Machine:fact(user, trail, name, ...)
   self:ask(user, { { name, ... } }, trail)
+  return self:_answer(user, name, ...)
+end
+
+function Machine:_answer(user, name, ...)
   local key = fact.key(name, ...)
   local _, value = self:_cache(user):look(key, name, ...)
   if unknown.is(value) then
@@ -169,30 +199,36 @@ function Machine:fact(user, trail, name, ...)
   return value
 end
 
---- Forget one answer and ask the host.
+--- Ask the host, whatever is known.
+-- @param user string or nil
+-- @param name string
+-- @param ... the fact's arguments
+-- @return any
+-- @raise kb.err when it cannot be answered
 function Machine:ask_again(user, name, ...)
-  self.caches[user or ""] = nil
-  return self:fact(user, nil, name, ...)
+  self:_fetch(user, self:_cache(user), { { name, ... } })
+  return self:_answer(user, name, ...)
 end
 
 --- A change was made: keep what it stated, forget the rest.
--- @param user string or nil
+-- @param user string or nil: whose change
 -- @param effect list
 function Machine:commit(user, effect)
-  for other, c in pairs(self.caches) do
-    c:commit(other == (user or "") and effect or {})
+  self:_cache(user)
+  for other, known in pairs(self.caches) do
+    known:commit(other == (user or "") and effect or {})
   end
-  self:_cache(user):commit(effect)
+  self.changes = self.changes + 1
   self.ahead = FEW
 end
 
 --- A dry run foretells a change.
 -- @param effect list
 -- @param title string
-function Machine:assume(user, effect, title)
-  self:_cache(user)
-  for _, c in pairs(self.caches) do
-    c:assume(effect, title)
+function Machine:assume(effect, title)
+  self.assumed[#self.assumed + 1] = { effect = effect, title = title }
+  for _, known in pairs(self.caches) do
+    known:assume(effect, title)
   end
 end
 

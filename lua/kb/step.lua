@@ -96,10 +96,11 @@ function Step:_do(change, args)
   for i, action in ipairs(change.actions) do
     action = as_action(action)
     action.timeout = action.timeout or args.timeout
-    local result, message, code = self.host:_execute(action, args.as)
+    local result, message, code, so_far = self.host:_execute(action, args.as)
     if not result then
       err.raise(err.of_code(code), ("%s: %s"):format(change.title, message),
-        { command = action.run, evidence = code == "ETIMEDOUT" and self:_evidence(args) or nil })
+        { command = action.run, output = so_far and tail(printed(so_far), 40),
+          evidence = code == "ETIMEDOUT" and self:_evidence(args) or nil })
     end
     if not accepted(action, result) then
       self:_refused(action, result, args)
@@ -186,7 +187,7 @@ function Step:_attempt(given)
       self:_verify(change, args)
     end
   else
-    self.host:_assume(args.as, change.effect, change.title)
+    self.host:_assume(change.effect, change.title)
   end
   self:_event("changed", { title = change.title, diff = change.diff, reason = change.reason })
   return self:_result(change, outcomes)

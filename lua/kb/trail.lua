@@ -71,9 +71,17 @@ end
 function M.load(paths)
   local dir, name = file_of(paths)
   local text = sys.read_file(dir .. "/" .. name)
-  local saved = text and json.decode(text) or {}
+  local ok, trails = pcall(M.parse, text or "{}")
+  return ok and trails or {} -- a damaged file costs round trips, not the run
+end
+
+--- Trails from the text of a file.
+-- @param text string: JSON
+-- @return table: play name -> trail
+-- @raise when it holds anything else
+function M.parse(text)
   local trails = {}
-  for play, questions in pairs(saved) do
+  for play, questions in pairs(json.decode(text)) do
     local known = {}
     for _, question in ipairs(questions) do
       if pcall(fact.find, question[1]) then

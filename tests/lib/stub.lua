@@ -111,7 +111,7 @@ function M.run(text, options)
     return runner.run(play.load({ path }).plays, {
       inventory = M.inventory(options.hosts or { "h1" }, options.vars), report = rep,
       forks = options.forks, apply = options.apply ~= false, verify = options.verify,
-      offline = options.offline,
+      offline = options.offline, trails = options.trails,
       open = options.open or function(settings)
         remotes[settings.name] = setmetatable({ log = {}, trips = 0 }, Remote)
         return remotes[settings.name]

@@ -1,0 +1,146 @@
+-- What is known of a host stays true: beside other plays, other users, and time.
+local test = ...
+local check = require "lib.check"
+local stub = require "lib.stub"
+local sys = require "kb.core.sys"
+local task = require "kb.core.task"
+local trail = require "kb.trail"
+
+-- A host with a number that commands add to and a fact asks, slowly.
+local function counter()
+  local n = 0
+  local function answer(text)
+    return { code = 0, out = text, err = "" }
+  end
+  return { run = function()
+    task.sleep(0.02)
+    n = n + 1
+    return answer ""
+  end, batch = function(_, commands)
+    local results = {}
+    for i in ipairs(commands) do
+      results[i] = answer(tostring(n))
+    end
+    task.sleep(0.1)
+    return results
+  end, close = function() end }
+end
+
+local counting = [[
+local kb = require "kb"
+for _, name in ipairs { "t.n", "t.m" } do
+  kb.fact { name = name, command = function() return "" end,
+    parse = function(out) return tonumber(out) end }
+end
+local add = kb.op { name = "t.add", args = {}, plan = function() return { actions = { "add" } } end }
+]]
+
+local function count(text, options)
+  options = options or {}
+  local one = counter()
+  options.open = function()
+    return one
+  end
+  local _, summary = stub.run(counting .. text, options)
+  check.equal(summary.counts, { failed = 0, unreachable = 0, ended = 0 },
+    summary.failures[1] and summary.failures[1].text)
+end
+
+test("what was answered before another play's change is asked again", function()
+  count [[
+kb.play { "asks", hosts = "h1", needs = {}, function(host) assert(host:fact("t.n") == 1) end }
+kb.play { "adds", hosts = "h1", needs = {}, function(host) add(host, {}) end }
+]]
+end)
+
+test("another play's gate takes no answer away", function()
+  count [[
+kb.play { "asks", hosts = "h1", needs = {}, function(host)
+  require("kb.core.task").sleep(0.05)
+  assert(host:fact("t.m") == 0)
+end }
+kb.play { "waits", hosts = "h1", needs = {}, function(host)
+  pcall(kb.gate, host, { "n", fact = { "t.n" }, within = 0.2, every = 0.01,
+    holds = function(n) return n == 1 end })
+end }
+]]
+end)
+
+test("a gate asks the host also when the answer is known", function()
+  count [[
+kb.play { "p", hosts = "all", serial = 1, function(host)
+  assert(host:fact("t.n") == 0)
+  host:read("add")
+  assert(not pcall(kb.gate, host, { "n", fact = { "t.n" }, within = 0,
+    holds = function(n) return n == 0 end }))
+end }
+]]
+end)
+
+test("a gate of a dry run leaves other facts of its subject known", function()
+  count([[
+kb.play { "p", hosts = "all", function(host)
+  kb.gate(host, { "n", fact = { "t.n" }, holds = function(n) return n == 1 end, becomes = 1 })
+  assert(host:fact("t.n") == 1)
+  assert(host:fact("t.m") == 0)
+end }
+]], { apply = false })
+end)
+
+test("what a dry run has foretold holds for users that come later", function()
+  local dir = check.ok(sys.mkdtemp("/tmp/kbrun-test-"))
+  local events = stub.run([[
+local kb = require "kb"
+local files = kb.use("files")
+kb.play { "as root", hosts = "all", become = true, function(host)
+  files.directory(host, { host.vars.dir .. "/a" })
+end }
+kb.play { "as who logs in", hosts = "all", function(host)
+  files.file(host, { host.vars.dir .. "/a/f", content = "x" })
+end }
+]], { vars = { dir = dir }, apply = false })
+  sys.remove(dir)
+  check.equal(stub.steps(events), { ("changed create directory %s/a"):format(dir),
+    ("changed create %s/a/f"):format(dir) })
+end)
+
+test("questions of an old trail that nobody can ask any more do no harm", function()
+  local _, summary = stub.run([[
+local kb = require "kb"
+kb.fact { name = "t.old", command = function(path) return "cat " .. kb.quote(path) end,
+  parse = function(out) return out end }
+kb.play { "p", hosts = "all", function(host) host:fact("user.self") end }
+]], { trails = { p = trail.new { { "user.self" }, { "t.old" } } } })
+  check.equal(summary.counts.failed, 0)
+end)
+
+test("a damaged file of trails costs round trips, not the run", function()
+  local dir, before = check.ok(sys.mkdtemp("/tmp/kbrun-test-")), sys.getenv("XDG_CACHE_HOME")
+  sys.setenv("XDG_CACHE_HOME", dir)
+  trail.save({ "p.lua" }, { { name = "p", trail = trail.new { { "user.self" } } } })
+  local saved = trail.load { "p.lua" }
+  local path = dir .. "/kbrun/trails/" .. sys.list(dir .. "/kbrun/trails")[1]
+  local loaded = {}
+  for i, text in ipairs { '{"p": 3}', "3", "{", '{"p": [["user.self", null]]}' } do
+    sys.write_file(path, text)
+    loaded[i] = pcall(trail.load, { "p.lua" })
+  end
+  sys.setenv("XDG_CACHE_HOME", before)
+  stub.shell("rm -rf " .. dir)
+  check.equal(saved.p.questions, { { "user.self" } })
+  check.equal(loaded, { true, true, true, true })
+end)
+
+test("a command that takes too long says what it printed so far", function()
+  local _, summary = stub.run([[
+local kb = require "kb"
+local waits = kb.op { name = "t.waits", args = {},
+  plan = function() return { title = "wait", actions = { "wait" } } end }
+kb.play { "p", hosts = "all", function(host) waits(host, {}) end }
+]], { open = function()
+    return { run = function()
+      return nil, "timed out", "ETIMEDOUT", { out = "half of it\n", err = "" }
+    end, close = function() end }
+  end })
+  check.contains(summary.failures[1].text, "half of it")
+end)
