@@ -74,7 +74,7 @@ test("the uplink is limited, and its bytes are counted", function()
   local sent = tonumber(lab:run("bytes"):match "sent (%d+)") - before
   check.equal(sent > 2000000 and sent < 2400000, true, "bytes sent: " .. sent)
   -- 2 MB are 16 Mbit.
-  check.equal(limited > 3.5 and limited < 8, true, "seconds: " .. limited)
+  check.equal(limited > 3.5 and limited < 20, true, "seconds: " .. limited)
   lab:run("limit", "off")
   check.equal(seconds(send, lab, 2) < limited - free, true)
   check.equal(lab:try("limit", "fast").status, 1)
@@ -82,10 +82,11 @@ end)
 
 test("the uplink is delayed each way, also over a reboot of a0", function()
   local lab <close> = labs.open("faults", { "a0" })
+  -- The shortest of some, which other load on this machine disturbs least.
   local function round_trip()
-    local out = program.run { "ping", "-c", "3", "-i", "0.2", "-q",
+    local out = program.run { "ping", "-c", "5", "-i", "0.2", "-q",
       (lab:run("inventory"):match "ansible_host: (%S+)") }.out
-    return tonumber(out:match "= [%d.]+/([%d.]+)/")
+    return tonumber(out:match "= ([%d.]+)/")
   end
   check.equal(round_trip() < 20, true)
   lab:run("delay", "40")
