@@ -1,6 +1,7 @@
 -- What every node needs before Kubernetes: names, kernel settings, packages.
 local kb = require "kb"
-local bundle, cluster, command, files = kb.use("bundle", "cluster", "command", "files")
+local bundle, cluster, files = kb.use("bundle", "cluster", "files")
+local kmod, swap, sysctl = kb.use("kmod", "swap", "sysctl")
 
 -- Everybody knows everybody by name, without a name server.
 local function names(host, c)
@@ -24,20 +25,10 @@ kb.play { "nodes", hosts = "masters:workers", become = true, needs = { "prefligh
   tags = { "nodes" },
   function(host)
     local c = cluster.settings(host)
-    command.run(host, { "swapoff -a", only_if = "swapon --noheadings | grep -q .",
-      title = "switch swap off" })
-    files.line(host, { "/etc/fstab", match = "^[^#].*%sswap%s", state = "absent", create = true })
-    files.file(host, { "/etc/modules-load.d/kubernetes.conf", content = "overlay\nbr_netfilter\n" })
-    command.run(host, { "modprobe overlay && modprobe br_netfilter",
-      unless = "grep -q overlay /proc/filesystems && test -e /proc/sys/net/bridge",
-      title = "load the kernel modules overlay and br_netfilter" })
-    files.file(host, { "/etc/sysctl.d/90-kubernetes.conf", content = [[
-net.ipv4.ip_forward = 1
-net.bridge.bridge-nf-call-iptables = 1
-]] })
-    command.run(host, { "sysctl -q -p /etc/sysctl.d/90-kubernetes.conf",
-      unless = "test $(sysctl -n net.ipv4.ip_forward net.bridge.bridge-nf-call-iptables "
-        .. "| grep -c 1) = 2",
-      title = "apply the kernel settings" })
+    swap.off(host, {})
+    kmod.module(host, { "overlay" })
+    kmod.module(host, { "br_netfilter" })
+    sysctl.value(host, { "net.ipv4.ip_forward", value = 1 })
+    sysctl.value(host, { "net.bridge.bridge-nf-call-iptables", value = 1 })
     bundle.packages(host, { "/var/lib/kbrun/debs", bundle = c.bundle })
   end }
