@@ -157,6 +157,13 @@ function Host:fail(message, fields)
   error(e, 0)
 end
 
+--- Whether this is a run; a dry run changes nothing. For what must be asked before it is done, and
+-- for nothing else: a playbook that does other things in a dry run makes it lie.
+-- @return boolean
+function Host:applies()
+  return self.run.apply
+end
+
 --- Whether the host is in a group.
 -- @param group string
 -- @return boolean

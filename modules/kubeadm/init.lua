@@ -96,6 +96,64 @@ M.join = kb.op {
   evidence = evidence,
 }
 
+--- No node of that name in the cluster, as this master's API sees it.
+-- @param name string: the node
+M.node_absent = kb.op {
+  name = "kubeadm.node_absent",
+  args = { { "name", "string", "the node", at = 1, required = true } },
+  facts = function()
+    return { { "kubeadm.nodes" } }
+  end,
+  plan = function(args, fact)
+    if not args.name:find("^[%w.-]+$") then
+      kb.refuse(("%q is not the name of a node"):format(args.name))
+    end
+    local nodes = fact("kubeadm.nodes")
+    if not nodes or not nodes[args.name] then
+      return nil, nodes and "there is no such node" or "no API answers here"
+    end
+    local left = {}
+    for name, status in pairs(nodes) do
+      left[name] = name ~= args.name and status or nil
+    end
+    return { title = "delete node " .. args.name, effect = { { "kubeadm.nodes", left } },
+      actions = { "kubectl --kubeconfig /etc/kubernetes/admin.conf delete node "
+        .. kb.quote(args.name) } }
+  end,
+}
+
+-- What kubeadm reset leaves behind and is ours: never iptables rules, never etcd's data.
+local LEFT = "rm -rf /etc/cni/net.d/10-bridge.conflist /etc/cni/pod-routes "
+  .. "/etc/kubernetes/kubeadm-init.yaml /etc/kubernetes/kubeadm-join.yaml /root/.kube/config; "
+  .. "systemctl disable -q --now pod-routes 2>/dev/null; "
+  .. "rm -f /etc/systemd/system/pod-routes.service; systemctl daemon-reload; "
+  .. "ip link delete cni0 2>/dev/null; true"
+
+--- A host without anything that kubeadm made of it; packages, images and etcd stay.
+-- @param keep_etcd boolean: false refuses: external etcd is not kubeadm's to remove
+M.absent = kb.op {
+  name = "kubeadm.absent",
+  args = { { "keep_etcd", "boolean", "etcd and its data stay", default = true } },
+  facts = function()
+    return { { "kubeadm.node" } }
+  end,
+  plan = function(args, fact)
+    if not args.keep_etcd then
+      kb.refuse("kubeadm.absent does not remove etcd", "stop and remove its data on each member")
+    end
+    local now = fact("kubeadm.node")
+    if not (now.master or now.joined or now.half) then
+      return nil, "kubeadm has made nothing of it"
+    end
+    return { title = "reset what kubeadm made: /etc/kubernetes, /var/lib/kubelet, the pod network",
+      actions = { { run = "kubeadm reset -f --skip-phases=remove-etcd-member",
+        fails = "kubeadm reset failed" }, LEFT },
+      effect = { { "kubeadm.node", { master = false, joined = false, half = false } },
+        networks_to_come } }
+  end,
+  evidence = evidence,
+}
+
 --- A token to join with, made on a master.
 -- @param ttl string: how long it lives: "2h0m0s"
 M.token = kb.op {
@@ -184,6 +242,22 @@ end
 -- @param c table: the cluster's settings
 function M.worker(host, c)
   join(host, c, node_of(c, host, c.workers), false)
+end
+
+--- Take a host out of the cluster: its node is deleted, as a master that is left sees it, and what
+-- kubeadm made of it is reset.
+-- @param host host
+-- @param c table: the cluster's settings
+function M.remove(host, c)
+  for _, master in ipairs(c.masters) do
+    if master.name ~= host.name then
+      kb.on(host, master.name, function(other)
+        M.node_absent(other, { host.name })
+      end)
+      break
+    end
+  end
+  M.absent(host, {})
 end
 
 --- The gate: this master's API answers, and its node is known.

@@ -5,7 +5,8 @@ local M = {}
 
 --- Read the events of a run.
 -- @param text string: one JSON object a line
--- @return table: steps (host and id -> its last status but "running"), errors (list of texts), plays (list
+-- @return table: steps (host and id -> its last status but "running"), errors (list of texts),
+-- plays (list
 -- of { play, seconds }), summary
 function M.read(text)
   local run = { steps = {}, errors = {}, plays = {} }
