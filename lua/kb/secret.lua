@@ -8,10 +8,13 @@ local M = {}
 
 local texts = setmetatable({}, { __mode = "k" }) -- secret -> its text
 local forms = {} -- every form of every secret -> true
-local longest = 0
 
 -- Shorter ones would mask innocent words everywhere; they are refused.
 local SHORTEST = 4
+
+-- A cluster's keys have thousands of forms, so they are found by how they begin: their first
+-- SHORTEST bytes -> the forms, the longest first; and shorter beginnings -> true.
+local by_head, beginnings = {}, {}
 
 local Secret = { __name = "kb.secret" }
 Secret.__index = function(_, key)
@@ -31,9 +34,18 @@ Secret.__eq = function(a, b)
 end
 
 local function remember(form)
-  if #form >= SHORTEST and not forms[form] then
-    forms[form] = true
-    longest = math.max(longest, #form)
+  if #form < SHORTEST or forms[form] then
+    return
+  end
+  forms[form] = true
+  local head = form:sub(1, SHORTEST)
+  by_head[head] = by_head[head] or {}
+  table.insert(by_head[head], form)
+  table.sort(by_head[head], function(a, b)
+    return #a > #b
+  end)
+  for n = 1, SHORTEST - 1 do
+    beginnings[head:sub(1, n)] = true
   end
 end
 
@@ -105,46 +117,47 @@ function M.reveal(value)
   return value
 end
 
-local function next_match(text, from)
-  local first, last
-  for form in pairs(forms) do
-    local a, b = text:find(form, from, true)
-    if a and (not first or a < first or a == first and b > last) then
-      first, last = a, b
+-- The length of the longest form at a place of the text; true when the text ends before it is
+-- known, for which more is to come.
+local function form_at(text, at, more)
+  local head = text:sub(at, at + SHORTEST - 1)
+  if #head < SHORTEST then
+    return more and beginnings[head]
+  end
+  for _, form in ipairs(by_head[head] or {}) do
+    local there = text:sub(at, at + #form - 1)
+    if there == form then
+      return #form
+    elseif more and #there < #form and form:sub(1, #there) == there then
+      return true
     end
   end
-  return first, last
+end
+
+-- The text masked; with more to come also its end that might be the beginning of a secret.
+local function scan(text, more)
+  local out, from, at = {}, 1, 1
+  while at <= #text do
+    local length = form_at(text, at, more)
+    if length == true then
+      break
+    elseif length then
+      out[#out + 1] = text:sub(from, at - 1) .. "***"
+      at = at + length
+      from = at
+    else
+      at = at + 1
+    end
+  end
+  out[#out + 1] = text:sub(from, at - 1)
+  return table.concat(out), text:sub(at)
 end
 
 --- Mask every known secret in a text.
 -- @param text string
 -- @return string
 function M.mask(text)
-  local out, from = {}, 1
-  while next(forms) do
-    local first, last = next_match(text, from)
-    if not first then
-      break
-    end
-    out[#out + 1] = text:sub(from, first - 1)
-    out[#out + 1] = "***"
-    from = last + 1
-  end
-  out[#out + 1] = text:sub(from)
-  return table.concat(out)
-end
-
--- How many bytes at the end of the text might be the beginning of a secret.
-local function pending(text)
-  for n = math.min(longest - 1, #text), 1, -1 do
-    local tail = text:sub(-n)
-    for form in pairs(forms) do
-      if #form > n and form:sub(1, n) == tail then
-        return n
-      end
-    end
-  end
-  return 0
+  return next(forms) and (scan(text, false)) or text
 end
 
 --- Mask a text that comes in pieces: what might be the beginning of a secret is held back until
@@ -153,15 +166,9 @@ end
 function M.masker()
   local held = ""
   return function(chunk)
-    if not chunk then
-      local rest = M.mask(held)
-      held = ""
-      return rest
-    end
-    local text = M.mask(held .. chunk)
-    local n = pending(text)
-    held = n > 0 and text:sub(-n) or ""
-    return text:sub(1, #text - n)
+    local text
+    text, held = scan(held .. (chunk or ""), chunk ~= nil)
+    return text
   end
 end
 

@@ -63,3 +63,22 @@ end)
 test("a secret too short to mask is refused", function()
   check.raises("fewer than", secret.new, "abc")
 end)
+
+test("a secret that begins like another one is masked whole, whatever the chunks", function()
+  secret.new("hunter")
+  secret.new("hunter2-and-more")
+  local mask = secret.masker()
+  check.equal(mask("x hunter") .. mask("2-and-more y hunter") .. mask(nil), "x *** y ***")
+end)
+
+test("masking costs what the text is long, not what the secrets are many", function()
+  for i = 1, 1000 do
+    secret.new(("%08x-%s"):format(i * 2654435761 % 4294967296, ("s"):rep(1500)))
+  end
+  local mask, started = secret.masker(), os.clock()
+  for _ = 1, 20 do
+    mask(("a line of what a command printed\n"):rep(40))
+    secret.mask("a title")
+  end
+  check.ok(os.clock() - started < 1, "20 pieces took " .. os.clock() - started)
+end)

@@ -5,6 +5,7 @@
 -- once for all views.
 
 local secret = require "kb.secret"
+local unknown = require "kb.unknown"
 
 local Report = { __name = "kb.report" }
 Report.__index = Report
@@ -12,20 +13,24 @@ Report.__index = Report
 local M = {}
 
 --- A report that shows its events in views.
--- @param views list: each has event(self, event) and optionally output(self, host, kind, text) and
--- finish(self, summary)
+-- @param views list: each has event(self, event) and optionally output(self, host, kind, text),
+-- output_ended(self, host, kind) and finish(self, summary)
 -- @return report
 function M.new(views)
-  return setmetatable({ views = views, steps = {}, failures = {}, maskers = {},
+  return setmetatable({ views = views, failures = {}, maskers = {},
     counts = { changed = 0, same = 0, failed = 0, unknown = 0, cancelled = 0 } }, Report)
 end
+
+-- Events are a few tables deep; what is deeper, or not ours to look into, is shown as text.
+local DEEPEST = 4
 
 local function masked(value, depth)
   if type(value) == "string" then
     return secret.mask(value)
-  end
-  if type(value) ~= "table" or depth > 4 or secret.is(value) then
-    return type(value) == "table" and tostring(value) or value
+  elseif type(value) ~= "table" then
+    return value
+  elseif depth > DEEPEST or secret.is(value) or unknown.is(value) then
+    return secret.mask(tostring(value))
   end
   local copy = setmetatable({}, getmetatable(value))
   for k, v in pairs(value) do
@@ -38,9 +43,12 @@ end
 -- @param event table
 function Report:emit(event)
   event = masked(event, 0)
+  if event.event == "step" and event.status ~= "running" then
+    self:_flush(event.host, "out")
+    self:_flush(event.host, "err")
+  end
   if event.event == "step" and self.counts[event.status] then
     self.counts[event.status] = self.counts[event.status] + 1
-    self.steps[#self.steps + 1] = { id = event.id, host = event.host, status = event.status }
   elseif event.event == "host" and (event.status == "failed" or event.status == "unreachable") then
     self.failures[#self.failures + 1] = event
   end
@@ -56,10 +64,28 @@ end
 function Report:output(host, kind, chunk)
   local key = host .. kind
   self.maskers[key] = self.maskers[key] or secret.masker()
-  local text = self.maskers[key](chunk)
+  self:_show_output(host, kind, self.maskers[key](chunk))
+end
+
+function Report:_show_output(host, kind, text)
   for _, view in ipairs(self.views) do
     if view.output and text ~= "" then
       view:output(host, kind, text)
+    end
+  end
+end
+
+-- A step is over: what was held back, since it might have been the beginning of a secret, was not,
+-- and a last line without its end is a line.
+function Report:_flush(host, kind)
+  local masker = self.maskers[host .. kind]
+  if masker then
+    self:_show_output(host, kind, masker(nil))
+    self.maskers[host .. kind] = nil
+    for _, view in ipairs(self.views) do
+      if view.output_ended then
+        view:output_ended(host, kind)
+      end
     end
   end
 end
@@ -74,7 +100,8 @@ local function grouped(failures)
     local text = tostring(e)
     e.host = host
     if not by_text[text] then
-      by_text[text] = { hosts = {}, text = text, status = event.status }
+      by_text[text] = { hosts = {}, text = text, status = event.status,
+        traceback = e.traceback }
       list[#list + 1] = by_text[text]
     end
     table.insert(by_text[text].hosts, event.host)

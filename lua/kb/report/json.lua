@@ -5,7 +5,7 @@
 -- file, line,
 -- error {kind, message, command, status, output, evidence}. `play`: play, status, hosts, seconds.
 -- `host`: play, host, status. `retry`: host, message. `summary`: steps, counts, failures, seconds,
--- dry_run.
+-- dry_run, interrupted, cancelled (hosts that were stopped in the middle).
 
 local data = require "kb.data"
 local json = require "kb.json"

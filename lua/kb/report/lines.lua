@@ -117,6 +117,13 @@ function Lines:output(host, kind, text)
   end
 end
 
+--- A step is over: show a last line that did not end.
+function Lines:output_ended(host, kind)
+  if (self.partial[host .. kind] or "") ~= "" then
+    self:output(host, kind, "\n")
+  end
+end
+
 local function plural(n, word)
   return ("%d %s%s"):format(n, word, n == 1 and "" or "s")
 end
@@ -149,6 +156,10 @@ function Lines:finish(summary)
   for _, failure in ipairs(summary.failures) do
     self.write(("\n%s %s\n%s\n"):format(paint("red bold", failure.status:upper()),
       paint("bold", table.concat(failure.hosts, " ")), term.clean(failure.text)))
+    if failure.traceback then
+      self.write(self.verbose > 0 and term.clean(failure.traceback) .. "\n"
+        or "  hint: -v shows where in the program\n")
+    end
   end
   if not self.quiet or #summary.failures > 0 or summary.interrupted then
     self.write("\n" .. M.total(summary) .. "\n")

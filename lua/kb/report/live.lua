@@ -107,6 +107,11 @@ function Live:output(host, kind, text)
   self.lines:output(host, kind, text)
 end
 
+--- A step is over: show a last line that did not end.
+function Live:output_ended(host, kind)
+  self.lines:output_ended(host, kind)
+end
+
 --- Wipe the block and show how it ended.
 function Live:finish(summary)
   self.hosts, self.order = {}, {}

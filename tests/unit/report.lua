@@ -1,0 +1,72 @@
+local test = ...
+local check = require "lib.check"
+local err = require "kb.err"
+local lines = require "kb.report.lines"
+local report = require "kb.report"
+local secret = require "kb.secret"
+local unknown = require "kb.unknown"
+
+-- A report whose lines are collected.
+local function collecting(verbose)
+  local out = {}
+  local view = lines.new { verbose = verbose, write = function(text)
+    out[#out + 1] = text
+  end }
+  return report.new { view }, out
+end
+
+local function step(status, fields)
+  local event = { event = "step", status = status, host = "h1", op = "t.acts", title = "act",
+    seconds = 0 }
+  for k, v in pairs(fields or {}) do
+    event[k] = v
+  end
+  return event
+end
+
+local summary = { counts = { failed = 1, unreachable = 0, ended = 0 }, cancelled = {}, seconds = 1 }
+
+test("what was held back of a command's output, and its last line, are shown when it is over",
+  function()
+    secret.new("canary-in-a-mine")
+    local rep, out = collecting(2)
+    rep:output("h1", "out", "first\nthe canary")
+    check.ok(not table.concat(out):find("the canary", 1, true))
+    rep:emit(step "changed")
+    rep:output("h1", "out", "-in-a-mine\n")
+    local text = table.concat(out)
+    check.contains(text, "h1 | the canary\n")
+    check.contains(text, "h1 | -in-a-mine\n")
+  end)
+
+test("a title that is not known yet is shown, not looked into", function()
+  local rep, out = collecting(0)
+  rep:emit(step("changed", { title = "use " .. unknown.new "known later" }))
+  check.contains(table.concat(out), "use (known later)")
+end)
+
+test("a secret is not shown however deep it is", function()
+  local shown
+  local rep = report.new { { event = function(_, event)
+    shown = event
+  end } }
+  local deep = setmetatable({ "a deep-canary here" }, { __tostring = function(t)
+    return t[1]
+  end })
+  secret.new("deep-canary")
+  rep:emit(step("changed", { a = { b = { c = { d = { e = deep } } } } }))
+  check.equal(shown.a.b.c.d.e, "a *** here")
+end)
+
+test("a bug in a playbook shows its traceback with -v", function()
+  local function shown(verbose)
+    local rep, out = collecting(verbose)
+    rep:emit { event = "host", host = "h1", play = "p", status = "failed",
+      error = err.new("bug", "p.lua:1: nil", { traceback = "stack traceback:\n\tp.lua:1" }) }
+    rep:finish(summary)
+    return table.concat(out)
+  end
+  check.contains(shown(1), "stack traceback")
+  check.contains(shown(0), "-v shows")
+  check.ok(not shown(0):find("stack traceback", 1, true))
+end)
