@@ -37,20 +37,22 @@ packages_install() {
 }
 
 # This machine's Debian sources as one-line entries of the given type (deb or
-# deb-src); the well-known ones when the machine is of another release.
+# deb-src). A machine of another release names a mirror in KBRUN_MIRROR.
 apt_sources() {
   local type=$1 entry
   entry="$type [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]"
   # shellcheck disable=SC2016 # $(...) is apt's own notation here
   apt-get indextargets "Created-By: Packages" "Origin: Debian" \
     --format '$(CODENAME) $(REPO_URI) $(RELEASE) $(COMPONENT)' |
-    awk -v entry="$entry" -v suite="$DEBIAN_SUITE" '
+    awk -v entry="$entry" -v suite="$DEBIAN_SUITE" -v mirror="${KBRUN_MIRROR:-}" '
       index($1, suite) == 1 { print entry, $2, $3, $4; found = 1 }
       END {
-        if (found) exit
-        print entry, "http://deb.debian.org/debian", suite, "main"
-        print entry, "http://deb.debian.org/debian", suite "-updates", "main"
-        print entry, "http://deb.debian.org/debian-security", suite "-security", "main"
+        if (!found && mirror != "") print entry, mirror, suite, "main"
+        if (!found && mirror == "") {
+          print "apt has no source of Debian " suite \
+            " here: set KBRUN_MIRROR to the address of a mirror" >"/dev/stderr"
+          exit 1
+        }
       }'
 }
 
