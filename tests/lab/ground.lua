@@ -89,8 +89,8 @@ test("the masters are behind a0, and nothing leads out of there", function()
   check.equal(direct.err:find("No route to host", 1, true) ~= nil, true, direct.err)
   check.equal(lab:ssh("m0", "echo in"), "in\n")
   -- What this machine's packages come from, it reaches; the nodes do not.
-  local host = sh "apt-get indextargets 'Origin: Debian' --format '$(SITE)' | sed 's|.*//||; s|[:/].*||' | head -1"
-    :gsub("\n", "")
+  local host = sh [[apt-get indextargets 'Origin: Debian' --format '$(SITE)' |
+    sed 's|.*//||; s|[:/].*||' | head -1]]:gsub("\n", "")
   check.ok(host ~= "", "apt has no sources")
   local mirror = sh("getent ahostsv4 " .. host .. " | cut -d' ' -f1 | head -1"):gsub("\n", "")
   if mirror == "" then
