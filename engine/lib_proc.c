@@ -173,7 +173,15 @@ static int proc_spawn(lua_State *L) {
     return bind_fail(L, KB_ESYSTEM, "cannot run %s", argv[0]);
   }
   p->child.done = ended;
-  KB_MUST(loop_adopt(task_loop(L), &p->child) == 0);
+  if (loop_adopt(task_loop(L), &p->child) < 0) { /* out of descriptors */
+    err = errno;
+    kill(p->child.pid, SIGKILL);
+    waitpid(p->child.pid, NULL, 0);
+    p->child.pid = 0;
+    close_all(e.ours);
+    errno = err;
+    return bind_fail(L, KB_ESYSTEM, "cannot watch %s", argv[0]);
+  }
   lua_pushvalue(L, 2);
   lua_createtable(L, 0, 3);
   push_end(L, &e, 0, socket ? "socket" : "stdin");

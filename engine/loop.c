@@ -176,8 +176,11 @@ static void child_ended(struct loop_io *io, uint32_t events) {
   struct loop_child *child = KB_OWNER(io, struct loop_child, io);
   int status = 0;
   (void)events;
-  if (waitpid(child->pid, &status, WNOHANG) == 0)
+  pid_t pid = waitpid(child->pid, &status, WNOHANG);
+  if (pid == 0)
     return;
+  if (pid < 0)
+    status = W_EXITCODE(255, 0); /* an end that nobody saw is no success */
   loop_disown(child);
   child->done(child, status);
 }

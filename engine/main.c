@@ -70,6 +70,7 @@ int main(int argc, char **argv) {
     return EXIT_BROKEN;
   }
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGCHLD, SIG_DFL); /* ignored, it would take our children's statuses */
   prctl(PR_SET_DUMPABLE, 0); /* secrets are in our memory */
   raise_descriptor_limit();
   libs_open(L, override_dir);

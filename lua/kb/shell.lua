@@ -187,7 +187,11 @@ local function feed(self, request, source, size)
   end
   repeat
     ok, chunk, message, code = pcall(source)
-    local data = chunk and not size and chunk ~= "" and #chunk .. "\n" .. chunk or chunk or ""
+    if ok and chunk and type(chunk) ~= "string" then
+      message = "a piece of it is a " .. type(chunk)
+    end
+    local text = not message and ok and chunk or ""
+    local data = text ~= "" and not size and #text .. "\n" .. text or text
     left = left - (size and #data or 0)
     if ok and not message and size and (left < 0 or not chunk and left > 0) then
       message = ("it was %d bytes too %s"):format(math.abs(left), left < 0 and "long" or "short")

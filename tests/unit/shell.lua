@@ -35,6 +35,16 @@ local function each(name, fn)
   end
 end
 
+each("input that is no text is an error, not a command that waits for ever", function(sh)
+  local _ <close> = task.within(5)
+  local r, message, code = sh:run("cat", { stdin = function()
+    return function() end
+  end })
+  check.equal({ r, code }, { nil, "EINVAL" })
+  check.contains(message, "a piece of it is a function")
+  check.equal(check.ok(sh:run "echo on").out, "on\n")
+end)
+
 each("output, errors and status are told apart and exact", function(sh)
   local r = check.ok(sh:run "printf 'a\\nb'; printf c >&2; exit 3")
   check.equal({ r.code, r.signal, r.out, r.err }, { 3, nil, "a\nb", "c" })
