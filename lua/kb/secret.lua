@@ -50,23 +50,40 @@ local function remember(form)
 end
 
 -- Inside a longer base64 text the secret may start at any of three offsets; what surrounds it
--- changes the first and last letters, so those are left out.
+-- changes the first and last letters, so those are left out, unless the text ends with the secret.
 local function remember_base64(text)
   for offset = 0, 2 do
-    local encoded = crypto.base64_encode(("\0"):rep(offset) .. text):gsub("=+$", "")
+    local padded = crypto.base64_encode(("\0"):rep(offset) .. text)
+    local encoded = padded:gsub("=+$", "")
     local first = offset == 0 and 1 or offset + 2
     local last = (#text + offset) % 3 == 0 and #encoded or #encoded - 1
-    local core = encoded:sub(first, last)
-    if #core >= 6 then
-      remember(core)
-      remember((core:gsub("+", "-"):gsub("/", "_")))
+    if last - first >= 5 then
+      for _, to in ipairs { last, #encoded, #padded } do
+        remember(padded:sub(first, to))
+        remember((padded:sub(first, to):gsub("+", "-"):gsub("/", "_")))
+      end
     end
   end
 end
 
-local function remember_all(text)
+-- base64(1) and openssl break long texts into lines of 76 and 64 letters.
+local function remember_base64_lines(text)
+  local encoded = crypto.base64_encode(text)
+  for _, width in ipairs { 76, 64 } do
+    for from = 1, #encoded > width and #encoded or 0, width do
+      remember(encoded:sub(from, from + width - 1))
+    end
+  end
+end
+
+local function remember_all(given)
+  local text = given:match("^%s*(.-)%s*$") -- so that a line remains a line
+  text = #text < SHORTEST and given or text
   remember(text)
-  remember_base64(text)
+  for _, encoded in ipairs { text, text .. "\n", given } do
+    remember_base64(encoded)
+    remember_base64_lines(encoded)
+  end
   remember((text:gsub("[^%w%-._~]", function(c)
     return ("%%%02X"):format(c:byte())
   end)))

@@ -1,5 +1,6 @@
 local test = ...
 local check = require "lib.check"
+local crypto = require "kb.core.crypto"
 local secret = require "kb.secret"
 
 local text = "C4nary'sec\"ret$x"
@@ -52,6 +53,22 @@ test("it is masked across the borders of chunks of every size", function()
     out[#out + 1] = mask(nil)
     check.equal(table.concat(out), "before *** between *** after")
   end
+end)
+
+test("base64 is masked to its last letter, and when it is broken into lines", function()
+  check.equal(secret.mask("QzRuYXJ5J3NlYyJyZXQkeA==\n"), "***\n")
+  check.equal(secret.mask("QzRuYXJ5J3NlYyJyZXQkeAo=\n"), "***\n") -- with a newline in it
+  local long = secret.new(("0123456789abcdefghijklmnopqrstuvwxyz"):rep(3))
+  local encoded = crypto.base64_encode(secret.reveal(long) .. "\n")
+  for _, width in ipairs { 64, 76 } do
+    local broken = encoded:gsub(("."):rep(width), "%0\n")
+    check.equal(secret.mask(broken):gsub("[%s*]", ""), "", broken)
+  end
+end)
+
+test("the newline at the end of a secret is no part of what is masked", function()
+  secret.new("with a newline\n")
+  check.equal(secret.mask("a line with a newline\nand another\n"), "a line ***\nand another\n")
 end)
 
 test("each line of a key of many lines is masked", function()
