@@ -1,6 +1,8 @@
 local test = ...
 local check = require "lib.check"
 local err = require "kb.err"
+local json = require "kb.json"
+local json_view = require "kb.report.json"
 local lines = require "kb.report.lines"
 local report = require "kb.report"
 local secret = require "kb.secret"
@@ -69,4 +71,33 @@ test("a bug in a playbook shows its traceback with -v", function()
   check.contains(shown(1), "stack traceback")
   check.contains(shown(0), "-v shows")
   check.ok(not shown(0):find("stack traceback", 1, true))
+end)
+
+test("a failure says once what failed", function()
+  local rep, out = collecting(0)
+  rep:emit(step("failed", { error = err.new("failed", "act failed") }))
+  rep:emit(step("failed", { error = err.new("failed", "no door") }))
+  check.contains(table.concat(out), "h1  act failed\n")
+  check.contains(table.concat(out), "h1  act: no door\n")
+end)
+
+test("the last line counts in words that fit", function()
+  local function total(ended)
+    return lines.total { steps = { changed = 1, same = 0 }, dry_run = true, seconds = 2,
+      cancelled = {}, counts = { failed = 0, unreachable = 2, ended = ended } }
+  end
+  check.equal(total(1),
+    "1 change to make, 0 as asked, 2 hosts unreachable, 1 preview ended early, in 2.0 s")
+  check.contains(total(3), "3 previews ended early")
+end)
+
+test("JSON is whole whatever a command printed, and has a list when nothing failed", function()
+  local out = {}
+  local rep = report.new { json_view.new(function(text)
+    out[#out + 1] = text
+  end) }
+  rep:emit(step("failed", { error = err.new("failed", "no", { output = "caf\xe9" }) }))
+  rep:finish { counts = summary.counts, cancelled = {}, seconds = 1 }
+  check.equal(check.ok(json.decode(out[1])).error.output, "caf\u{FFFD}")
+  check.contains(out[2], '"failures": []')
 end)

@@ -5,7 +5,8 @@
 -- file, line,
 -- error {kind, message, command, status, output, evidence}. `play`: play, status, hosts, seconds.
 -- `host`: play, host, status. `retry`: host, message. `summary`: steps, counts, failures, seconds,
--- dry_run, interrupted, cancelled (hosts that were stopped in the middle).
+-- dry_run, interrupted, cancelled (hosts that were stopped in the middle). Bytes
+-- that are not UTF-8 are written as U+FFFD.
 
 local data = require "kb.data"
 local json = require "kb.json"
@@ -29,7 +30,7 @@ local function plain(value)
   if type(value) ~= "table" then
     return type(value) == "function" and nil or value
   end
-  local copy = #value > 0 and data.list {} or {}
+  local copy = data.kind(value) == "list" and data.list {} or {}
   for k, v in pairs(value) do
     if k ~= "traceback" then
       copy[k] = plain(v)
@@ -41,13 +42,14 @@ end
 --- Write an event.
 -- @param event table
 function Json:event(event)
-  self.write(json.encode(plain(event)) .. "\n")
+  self.write(json.encode(plain(event), { lossy = true }) .. "\n")
 end
 
 --- Write the summary.
 -- @param summary table
 function Json:finish(summary)
   local event = plain(summary)
+  event.failures = data.list(event.failures) -- also when there is none
   event.event = "summary"
   event.lost = nil
   self:event(event)

@@ -49,6 +49,11 @@ function Lines:_diff(diff)
   end
 end
 
+-- A message that says itself what was done needs no title before it.
+local function what_failed(title, message)
+  return message:sub(1, #title) == title and message or ("%s: %s"):format(title, message)
+end
+
 local shown = {}
 
 function shown.play(self, event)
@@ -73,8 +78,8 @@ function shown.step(self, event)
       self:_diff(event.diff)
     end
   elseif status == "failed" then
-    self:_line("failed", event.host, ("%s: %s"):format(event.title or event.op,
-      event.error.message), event)
+    self:_line("failed", event.host, what_failed(event.title or event.op, event.error.message),
+      event)
   elseif status == "cancelled" then
     self:_line("cancelled", event.host, event.title or event.op, event)
   elseif status == "unknown" then
@@ -143,8 +148,8 @@ function M.total(summary)
   end
   for _, word in ipairs { "failed", "unreachable", "ended" } do
     if counts[word] > 0 then
-      parts[#parts + 1] = (word == "ended" and "%s previews ended early" or "%s %s")
-        :format(word == "ended" and counts[word] or plural(counts[word], "host"), word)
+      parts[#parts + 1] = word == "ended" and plural(counts[word], "preview") .. " ended early"
+        or ("%s %s"):format(plural(counts[word], "host"), word)
     end
   end
   return ("%s, in %.1f s"):format(table.concat(parts, ", "), summary.seconds)
