@@ -4,6 +4,7 @@ local check = require "lib.check"
 local crypto = require "kb.core.crypto"
 local known_hosts = require "kb.transport.known_hosts"
 local proc = require "kb.core.proc"
+local program = require "lib.program"
 local reach = require "lib.reach"
 local sshd = require "lib.sshd"
 local sys = require "kb.core.sys"
@@ -50,6 +51,48 @@ test("fifty hosts behind a bastion go over one connection to it", function()
   for _, connection in ipairs(opened) do
     connection:close()
   end
+end)
+
+local function inventory_of(bastion, inside)
+  local a0, target = reach.target(bastion, {}), reach.target(inside, {})
+  local hosts = {}
+  for i = 1, 50 do
+    hosts[i] = ("        h%d: {ansible_host: 127.0.1.%d}"):format(i, i)
+  end
+  return ([[
+all:
+  hosts:
+    a0: {ansible_host: 127.0.0.1, ansible_port: %d, ansible_user: %s,
+         ansible_ssh_private_key_file: %s, host_key: %s}
+  children:
+    inner:
+      vars: {ansible_port: %d, ansible_user: %s, ansible_ssh_private_key_file: %s, host_key: %s,
+             jump: a0}
+      hosts:
+%s
+]]):format(a0.port, a0.user, a0.keys[1], a0.host_key[1], target.port, target.user, target.keys[1],
+    target.host_key[1], table.concat(hosts, "\n"))
+end
+
+test("kbrun exec on fifty hosts behind a bastion: one connection, no failure", function()
+  local bastion <close> = sshd.new { settings = { "MaxStartups 3:100:3" } }
+  local inside <close> = sshd.new { settings = { "MaxStartups 200" } }
+  bastion:listen()
+  inside:listen { everywhere = true }
+  local path = bastion:file("inventory.yaml", inventory_of(bastion, inside))
+  local most, done = 0, false
+  local watcher = task.spawn(function()
+    while not done do
+      most = math.max(most, connections_to(bastion.port))
+      task.sleep(0.05)
+    end
+  end)
+  local r = program.run { program.kbrun, "exec", "-i", path, "inner", "--", "echo", "here" }
+  done = true
+  watcher:join()
+  check.equal(r.status, 0, r.err)
+  check.equal(select(2, r.out:gsub("here", "")), 50, r.out)
+  check.equal(most, 1, "connections to the bastion at once")
 end)
 
 test("fifty hosts whose server lets three in at a time", function()

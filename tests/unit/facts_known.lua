@@ -32,7 +32,9 @@ for _, name in ipairs { "t.n", "t.m" } do
   kb.fact { name = name, command = function() return "" end,
     parse = function(out) return tonumber(out) end }
 end
-local add = kb.op { name = "t.add", args = {}, plan = function() return { actions = { "add" } } end }
+local add = kb.op { name = "t.add", args = {}, plan = function()
+  return { actions = { "add" } }
+end }
 ]]
 
 local function count(text, options)

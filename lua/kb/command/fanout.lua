@@ -177,13 +177,33 @@ function M.grouped(texts)
   end
 end
 
-local function work_on(settings, each, outcome)
+-- What stays open until all is done: the first connection through each bastion, so that hosts
+-- whose turn comes later find the bastion's connection and need not make another.
+local Kept = {}
+Kept.__index = Kept
+Kept.__close = function(self)
+  for _, r in pairs(self) do
+    r:close()
+  end
+end
+
+function Kept:take(settings, r)
+  local jump = settings.jumps and settings.jumps[1]
+  local key = jump and ("%s@%s:%s"):format(jump.user, jump.address, jump.port)
+  if not key or rawget(self, key) then
+    return false
+  end
+  self[key] = r
+  return true
+end
+
+local function work_on(settings, kept, each, outcome)
   local r, message, code = remote.open(settings)
   if not r then
     outcome(settings.name, "unreachable", message, code)
     return
   end
-  local _ <close> = r
+  local _ <close> = not kept:take(settings, r) and r or nil
   local ok
   ok, message, code = each(r, settings)
   if ok ~= nil then
@@ -196,11 +216,12 @@ end
 -- So many workers, each taking the next host.
 local function work(hosts, forks, each, outcome)
   local next_one, workers = 0, {}
+  local kept <close> = setmetatable({}, Kept)
   for i = 1, math.min(forks, #hosts) do
     workers[i] = task.spawn(function()
       while next_one < #hosts do
         next_one = next_one + 1
-        work_on(hosts[next_one], each, outcome)
+        work_on(hosts[next_one], kept, each, outcome)
       end
     end)
   end
