@@ -84,7 +84,7 @@ return {
   { "files.template", "needs a template", args = { "/f" }, refuses = "needs 'from'" },
 
   { "files.link", "makes it", args = { "/l", to = "a b" },
-    given = { { "file.stat", "/l", absent }, root }, title = "link /l -> a b",
+    given = { { "file.stat", "/l", absent }, root, dir "/" }, title = "link /l -> a b",
     actions = { "rm -f -- /l.kbrun-link && ln -s -- 'a b' /l.kbrun-link && "
       .. "mv -fT -- /l.kbrun-link /l" } },
   { "files.link", "points it elsewhere", args = { "/l", to = "new" },
@@ -92,6 +92,9 @@ return {
     diff = "@@ -1,1 +1,1 @@\n-old\n+new" },
   { "files.link", "points there", args = { "/l", to = "x" }, same = "already points there",
     given = { { "file.stat", "/l", { kind = "link", target = "x" } }, root } },
+  { "files.link", "no directory to be in", args = { "/d/l", to = "x" },
+    given = { { "file.stat", "/d/l", absent }, { "file.stat", "/d", absent }, root },
+    refuses = "the directory /d does not exist" },
   { "files.link", "a file is in its place", args = { "/l", to = "x" }, refuses = "/l is a file",
     given = { file "/l", root } },
 

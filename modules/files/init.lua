@@ -117,7 +117,7 @@ M.link = kb.op {
     { "to", "string", "what it points at", required = true },
     { "force", "boolean", "replace a file, too" } },
   facts = function(args)
-    return { { "file.stat", args.path }, { "user.self" } }
+    return { { "file.stat", args.path }, { "user.self" }, { "file.stat", plan.parent(args.path) } }
   end,
   plan = plan.link,
 }

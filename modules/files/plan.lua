@@ -121,15 +121,19 @@ function M.edit_facts(args)
     { "file.stat", parent(args.path) } }
 end
 
+local function check_parent(path, now, fact)
+  if now.kind == "absent" and fact("file.stat", parent(path)).kind == "absent" then
+    kb.refuse(("the directory %s does not exist"):format(parent(path)),
+      "make it first: files.directory")
+  end
+end
+
 local function check_place(args, fact)
   local now = fact("file.stat", args.path)
   if now.kind == "directory" then
     kb.refuse(args.path .. " is a directory, not a file")
   end
-  if now.kind == "absent" and fact("file.stat", parent(args.path)).kind == "absent" then
-    kb.refuse(("the directory %s does not exist"):format(parent(args.path)),
-      "make it first: files.directory")
-  end
+  check_parent(args.path, now, fact)
   return now
 end
 
@@ -260,6 +264,7 @@ function M.link(args, fact)
     kb.refuse(("%s is a %s, not a link"):format(args.path, now.kind),
       now.kind == "file" and "say force = true if the link may replace it" or nil)
   end
+  check_parent(args.path, now, fact)
   local path, self = kb.quote(args.path), fact("user.self")
   local temp = kb.quote(args.path .. ".kbrun-link")
   return {

@@ -10,6 +10,9 @@ local M = {}
 
 local INIT, JOIN = "/etc/kubernetes/kubeadm-init.yaml", "/etc/kubernetes/kubeadm-join.yaml"
 
+-- Six letters or digits, a dot, and sixteen.
+local TOKEN = "%f[%w]" .. ("%w"):rep(6) .. "%." .. ("%w"):rep(16) .. "%f[%W]"
+
 local function evidence()
   return { "systemctl --no-pager status kubelet | head -15",
     "journalctl -u kubelet -n 30 --no-pager",
@@ -169,7 +172,8 @@ M.token = kb.op {
       actions = { "kubeadm --kubeconfig /etc/kubernetes/admin.conf token create --ttl "
         .. kb.quote(args.ttl) },
       result = function(outcomes)
-        return { token = kb.secret(outcomes[1].out:match("%w+%.%w+")) }
+        local token = outcomes[1].out:match(TOKEN) or kb.refuse("kubeadm printed no token")
+        return { token = kb.secret(token) }
       end }
   end,
 }
