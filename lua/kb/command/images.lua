@@ -100,6 +100,6 @@ status is 4 when an archive is broken.]],
   options = common.options({
     { long = "platform", value = "OS/ARCH", default = "linux/amd64",
       help = "of archives for several platforms, the images for this one" },
-  }, common.output),
+  }, common.only(common.output, "json", "quiet", "no-color")),
   run = run,
 }
