@@ -141,10 +141,11 @@ local function brought(args, effect)
 end
 
 -- apt with the bundle as its only source, beside the host's own configuration and lists. Two plays
--- may come to a host at once, and apt does not wait for the lock of its lists; what a package starts
--- must not hold ours.
+-- may come to a host at once, and apt does not wait for the lock of its lists; what a package
+-- starts must not hold ours.
 local INSTALL = [[
-set -e; cd %s; exec 9>.lock; flock -w 600 9; mkdir -p .lists/partial; echo "deb [trusted=yes] file:$PWD ./" >sources.list
+set -e; cd %s; exec 9>.lock; flock -w 600 9; mkdir -p .lists/partial
+echo "deb [trusted=yes] file:$PWD ./" >sources.list
 set -- -q -o Dir::Etc::SourceList="$PWD/sources.list" -o Dir::Etc::SourceParts=- \
   -o Dir::State::Lists="$PWD/.lists" -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= \
   -o DPkg::Lock::Timeout=300

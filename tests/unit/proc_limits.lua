@@ -23,7 +23,7 @@ print(process:wait())
   check.equal({ result.out, result.status }, { "3\n", 0 }, result.err)
 end)
 
-test("a program that cannot be watched for want of descriptors is an error, and is ended", function()
+test("a program that cannot be watched for want of descriptors is ended, an error", function()
   local result = run("ulimit -n 10; exec", [[
 local proc, held = require "kb.core.proc", {}
 for i = 1, 20 do
