@@ -25,7 +25,7 @@ local PATIENCE = 3
 -- @return machine
 function M.new(run, name, settings)
   return setmetatable({ run = run, name = name, settings = settings, caches = {}, assumed = {},
-    changes = 0, ahead = MANY, lock = task.condition() }, Machine)
+    changes = 0, trips = 0, ahead = MANY, lock = task.condition() }, Machine)
 end
 
 -- What is known to a user; what a dry run has foretold before holds for a new one, too.
@@ -262,9 +262,11 @@ function Machine:execute(user, action, on_output)
     cwd = action.cwd, timeout = action.timeout, on_output = on_output })
 end
 
---- End the connection.
+--- End the connection, and keep count of its requests in `trips`: they are what a slow line makes
+-- a run wait for.
 function Machine:close()
   if self.remote then
+    self.trips = self.trips + self.remote:stats().trips
     self.remote:close()
     self.remote = nil
   end

@@ -224,7 +224,8 @@ local current -- the run in hand: there is one in a process
 -- or nil), apply (boolean: false is a dry run), offline, verify, retries, forks (hosts of a play
 -- at once, at most), extra_vars, trails (table: play name -> kb.trail)
 -- @return summary: counts (failed, unreachable, ended), lost (host -> outcome), cancelled (list of
--- hosts whose play was ended), interrupted (boolean: this task was cancelled), seconds
+-- hosts whose play was ended), interrupted (boolean: this task was cancelled), trips (host -> requests),
+-- seconds
 -- @raise kb.err of kind usage before anything is connected
 function M.run(plays, options)
   local run = setmetatable({ machines = {}, lost = {}, plays = {}, passed = {}, cancelled = {},
@@ -250,7 +251,16 @@ function M.run(plays, options)
     error(e, 0)
   end
   return { counts = run.counts, lost = run.lost, cancelled = run.cancelled, interrupted = not ok,
-    seconds = task.now() - started }
+    trips = run:_trips(), seconds = task.now() - started }
+end
+
+-- How many requests each machine has had, once its connection has ended.
+function Run:_trips()
+  local trips = {}
+  for name, m in pairs(self.machines) do
+    trips[name] = m.trips
+  end
+  return trips
 end
 
 -- Find each play's hosts, and refuse what cannot be meant, before anything is connected.

@@ -53,6 +53,10 @@ function Remote:batch(commands)
   return results
 end
 
+function Remote:stats()
+  return { trips = self.trips }
+end
+
 function Remote:put(put)
   self.log[#self.log + 1] = "put " .. put.path
   assert(sys.write_file(put.path, put.content or assert(sys.read_file(put.file)), put.mode))

@@ -74,9 +74,11 @@ end)
 test("the host that comes second asks everything ahead of need, in one round trip", function()
   with_dir(function(dir)
     stub.run(three_steps, { vars = { root = dir } })
-    local _, _, remotes = stub.run(three_steps, { hosts = { "h1", "h2" }, vars = { root = dir } })
+    local _, summary, remotes = stub.run(three_steps, { hosts = { "h1", "h2" },
+      vars = { root = dir } })
     check.equal(remotes.h1.trips, 3)
     check.equal(remotes.h2.trips, 1)
+    check.equal(summary.trips, { h1 = 3, h2 = 1 })
   end)
 end)
 
@@ -373,6 +375,8 @@ end }
       end })
       task.sleep(command == "long" and 20 or 0)
       return { code = 0, out = "", err = "" }
+    end, stats = function()
+      return { trips = #runs }
     end, close = function()
       closed = true
     end }

@@ -5,8 +5,8 @@
 -- file, line,
 -- error {kind, message, command, status, output, evidence}. `play`: play, status, hosts, seconds.
 -- `host`: play, host, status. `retry`: host, message. `summary`: steps, counts, failures, seconds,
--- dry_run, interrupted, cancelled (hosts that were stopped in the middle). Bytes
--- that are not UTF-8 are written as U+FFFD.
+-- dry_run, interrupted, cancelled (hosts that were stopped in the middle), trips (requests by
+-- host). Bytes that are not UTF-8 are written as U+FFFD.
 
 local data = require "kb.data"
 local json = require "kb.json"
