@@ -101,3 +101,19 @@ test("JSON is whole whatever a command printed, and has a list when nothing fail
   check.equal(check.ok(json.decode(out[1])).error.output, "caf\u{FFFD}")
   check.contains(out[2], '"failures": []')
 end)
+
+test("the same failure on two hosts is shown once, with the evidence of the first", function()
+  local rep, out = collecting(0)
+  for _, host in ipairs { "h1", "h2" } do
+    rep:emit { event = "host", host = host, play = "p", status = "failed",
+      error = err.new("failed", "no door", { host = host, evidence = "seen on " .. host }) }
+  end
+  rep:emit { event = "host", host = "h3", play = "p", status = "failed",
+    error = err.new("failed", "no house", { host = "h3", evidence = "seen on h3" }) }
+  rep:finish(summary)
+  local text = table.concat(out)
+  check.contains(text, "FAILED h1 h2\n")
+  check.contains(text, "evidence: of h1:\n    seen on h1\n")
+  check.contains(text, "evidence: seen on h3\n")
+  check.equal(text:find("seen on h2", 1, true), nil)
+end)

@@ -90,21 +90,38 @@ function Report:_flush(host, kind)
   end
 end
 
--- The same failure on many hosts is one entry.
+-- An error's text without what differs from host to host, and with its evidence (or another one).
+local function text_of(e, evidence)
+  local host, own = e.host, e.evidence
+  e.host, e.evidence = nil, evidence
+  local text = tostring(e)
+  e.host, e.evidence = host, own
+  return text
+end
+
+-- The same failure on many hosts is one entry. Evidence has times and process ids, so it is that
+-- of the first host.
 local function grouped(failures)
   local list, by_text = {}, {}
   for _, event in ipairs(failures) do
     local e = event.error
-    local host = e.host
-    e.host = nil
-    local text = tostring(e)
-    e.host = host
-    if not by_text[text] then
-      by_text[text] = { hosts = {}, text = text, status = event.status,
+    local key = text_of(e, nil)
+    local entry = by_text[key]
+    if not entry then
+      entry = { hosts = {}, text = text_of(e, e.evidence), status = event.status,
         traceback = e.traceback }
-      list[#list + 1] = by_text[text]
+      by_text[key] = entry
+      list[#list + 1] = entry
+    elseif #entry.hosts == 1 then
+      local first = entry.error
+      entry.text = text_of(first, first.evidence and ("of %s:\n%s"):format(entry.hosts[1],
+        first.evidence))
     end
-    table.insert(by_text[text].hosts, event.host)
+    entry.error = entry.error or e
+    table.insert(entry.hosts, event.host)
+  end
+  for _, entry in ipairs(list) do
+    entry.error = nil
   end
   return list
 end
