@@ -99,21 +99,20 @@ function Machine:ask(user, questions, trail)
     if not taken[key] and not known:look(key, table.unpack(question)) then
       taken[key] = true
       missing[#missing + 1] = question
-      return key
+      return question
     end
   end
   local last
   for _, question in ipairs(questions) do
-    local key = fact.key(table.unpack(question))
     last = want(question) or last
     if trail then
-      trail:note(key, question)
+      trail:note(question, self.name)
     end
   end
   if not last then
     return
   end
-  for _, question in ipairs(trail and trail:after(last, self.ahead) or {}) do
+  for _, question in ipairs(trail and trail:after(last, self.name, self.ahead) or {}) do
     if pcall(command_of, question) then -- an old trail's arguments may be wrong by now
       want(question)
     end

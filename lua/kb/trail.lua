@@ -1,10 +1,14 @@
 --- What a play asked, in order: the next run, and the hosts that come second, ask it in a few
 --- round trips ahead of need. It is a hint: nothing depends on it being right.
+-- Where the name of the host is part of a question, the trail has HOST in its place: what one host
+-- asked of a file of its own, another one will ask of its own.
 
 local fact = require "kb.fact"
 local json = require "kb.json"
 local localfile = require "kb.localfile"
 local sys = require "kb.core.sys"
+
+local HOST = "\1"
 
 local Trail = { __name = "kb.trail" }
 Trail.__index = Trail
@@ -19,34 +23,55 @@ local LONGEST = 5000
 function M.new(questions)
   local trail = setmetatable({ questions = {}, places = {} }, Trail)
   for _, question in ipairs(questions or {}) do
-    trail:note(fact.key(table.unpack(question)), question)
+    trail:_add(question)
   end
   return trail
 end
 
---- Remember that something was asked.
--- @param key string
--- @param question { name, args... }
-function Trail:note(key, question)
+local function replaced(question, what, by)
+  local copy = { question[1] }
+  for i = 2, #question do
+    local word = question[i]
+    copy[i] = type(word) == "string" and word:gsub(what, by) or word
+  end
+  return copy
+end
+
+-- A question as any host would ask it; a name that is part of a longer word is none.
+local function of_any(question, host)
+  return replaced(question, "%f[%w]" .. host:gsub("%p", "%%%0") .. "%f[%W]", HOST)
+end
+
+function Trail:_add(question)
+  local key = fact.key(table.unpack(question))
   if not self.places[key] and #self.questions < LONGEST then
     self.questions[#self.questions + 1] = question
     self.places[key] = #self.questions
   end
 end
 
+--- Remember that something was asked.
+-- @param question { name, args... }
+-- @param host string: the name of the host that was asked
+function Trail:note(question, host)
+  self:_add(of_any(question, host))
+end
+
 --- What was asked after a question.
--- @param key string
+-- @param question { name, args... }
+-- @param host string: the name of the host that is asked
 -- @param n integer: at most so many
 -- @return list of questions, without those whose fact is costly
-function Trail:after(key, n)
-  local place = self.places[key]
+function Trail:after(question, host, n)
+  local place = self.places[fact.key(table.unpack(of_any(question, host)))]
+  local name = host:gsub("%%", "%%%%")
   local list = {}
   for i = (place or #self.questions) + 1, #self.questions do
     if #list == n then
       break
     end
     if not fact.find(self.questions[i][1]).costly then
-      list[#list + 1] = self.questions[i]
+      list[#list + 1] = replaced(self.questions[i], HOST, name)
     end
   end
   return list

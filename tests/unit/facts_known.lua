@@ -23,6 +23,8 @@ local function counter()
     end
     task.sleep(0.1)
     return results
+  end, stats = function()
+    return { trips = n }
   end, close = function() end }
 end
 
@@ -104,6 +106,19 @@ end }
   sys.remove(dir)
   check.equal(stub.steps(events), { ("changed create directory %s/a"):format(dir),
     ("changed create %s/a/f"):format(dir) })
+end)
+
+test("what one host asked of a file of its own, another one is to ask of its own", function()
+  local t = trail.new()
+  t:note({ "user.self" }, "w1")
+  t:note({ "file.stat", "/srv/w1/new1/w1.conf" }, "w1")
+  t:note({ "file.stat", "/srv/w2/new1/w2.conf" }, "w2")
+  t:note({ "file.exists", "/srv/w10" }, "w1")
+  check.equal(#t.questions, 3)
+  check.equal(t:after({ "user.self" }, "w-2", 9), { { "file.stat", "/srv/w-2/new1/w-2.conf" },
+    { "file.exists", "/srv/w10" } })
+  check.equal(t:after({ "file.stat", "/srv/a.b/new1/a.b.conf" }, "a.b", 9),
+    { { "file.exists", "/srv/w10" } })
 end)
 
 test("questions of an old trail that nobody can ask any more do no harm", function()
