@@ -224,7 +224,8 @@ local current -- the run in hand: there is one in a process
 -- or nil), apply (boolean: false is a dry run), offline, verify, retries, forks (hosts of a play
 -- at once, at most), extra_vars, trails (table: play name -> kb.trail)
 -- @return summary: counts (failed, unreachable, ended), lost (host -> outcome), cancelled (list of
--- hosts whose play was ended), interrupted (boolean: this task was cancelled), trips (host -> requests),
+-- hosts whose play was ended), interrupted (boolean: this task was cancelled), trips (host ->
+-- requests),
 -- seconds
 -- @raise kb.err of kind usage before anything is connected
 function M.run(plays, options)
