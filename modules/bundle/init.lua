@@ -142,7 +142,7 @@ end
 
 -- apt with the bundle as its only source, beside the host's own configuration and lists. Two plays
 -- may come to a host at once, and apt does not wait for the lock of its lists; what a package
--- starts must not hold ours.
+-- starts must not hold ours. What an installation that was killed left half done is finished first.
 local INSTALL = [[
 set -e; cd %s; exec 9>.lock; flock -w 600 9; mkdir -p .lists/partial
 echo "deb [trusted=yes] file:$PWD ./" >sources.list
@@ -150,8 +150,9 @@ set -- -q -o Dir::Etc::SourceList="$PWD/sources.list" -o Dir::Etc::SourceParts=-
   -o Dir::State::Lists="$PWD/.lists" -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= \
   -o DPkg::Lock::Timeout=300
 export DEBIAN_FRONTEND=noninteractive
+dpkg --force-confdef --force-confold --configure -a 9>&- || true
 apt-get "$@" update 9>&-
-apt-get "$@" install 9>&- -y --no-install-recommends --allow-change-held-packages]]
+apt-get "$@" install 9>&- -y --fix-broken --no-install-recommends --allow-change-held-packages]]
 
 --- Packages of the bundle, installed by apt from the directory that `bundle.packages` has filled.
 -- @param packages list: their names; what they depend on comes with them
