@@ -133,17 +133,13 @@ local LEFT = "rm -rf /etc/cni/net.d/10-bridge.conflist /etc/cni/pod-routes "
   .. "ip link delete cni0 2>/dev/null; true"
 
 --- A host without anything that kubeadm made of it; packages, images and etcd stay.
--- @param keep_etcd boolean: false refuses: external etcd is not kubeadm's to remove
 M.absent = kb.op {
   name = "kubeadm.absent",
-  args = { { "keep_etcd", "boolean", "etcd and its data stay", default = true } },
+  args = {},
   facts = function()
     return { { "kubeadm.node" } }
   end,
-  plan = function(args, fact)
-    if not args.keep_etcd then
-      kb.refuse("kubeadm.absent does not remove etcd", "stop and remove its data on each member")
-    end
+  plan = function(_, fact)
     local now = fact("kubeadm.node")
     if not (now.master or now.joined or now.half) then
       return nil, "kubeadm has made nothing of it"
