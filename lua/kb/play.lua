@@ -2,6 +2,7 @@
 
 local args = require "kb.args"
 local err = require "kb.err"
+local needs = require "kb.needs"
 local suggest = require "kb.suggest"
 local sys = require "kb.core.sys"
 
@@ -108,45 +109,14 @@ function M.include(path)
     { file = file, line = line })
 end
 
-local function check_needs(playbook)
-  local names = {}
-  for i, play in ipairs(playbook.plays) do
-    names[i] = play.name
-  end
-  for i, play in ipairs(playbook.plays) do
-    if not play.needs then
-      play.needs = table.move(names, 1, i - 1, 1, {})
-    end
-    for _, name in ipairs(play.needs) do
-      local needed = playbook.by_name[name]
-      if not needed then
-        err.raise("usage", ("play %q needs %q, which there is not%s"):format(play.name, name,
-          suggest.hint(name, names)), { file = play.file, line = play.line })
-      end
-    end
-  end
-end
-
--- A play that needs itself, by whatever way round, would wait for ever.
-local function check_cycles(playbook)
-  local state = {}
-  local function visit(play, path)
-    if state[play] == "done" then
-      return
-    end
-    if state[play] == "visiting" then
-      err.raise("usage", ("plays need each other: %s -> %s"):format(path, play.name),
-        { file = play.file, line = play.line })
-    end
-    state[play] = "visiting"
-    for _, name in ipairs(play.needs) do
-      visit(playbook.by_name[name], path == "" and play.name or path .. " -> " .. play.name)
-    end
-    state[play] = "done"
-  end
-  for _, play in ipairs(playbook.plays) do
-    visit(play, "")
-  end
+-- The names of the plays that a file declares; none when it is no playbook.
+local function names_in(path)
+  local playbook = setmetatable({ plays = {}, by_name = {}, files = {} }, Playbook)
+  local outer = loading
+  loading = {}
+  local ok = pcall(load_into, playbook, path)
+  loading = outer
+  return ok and playbook.by_name or {}
 end
 
 --- Load playbooks; nothing is connected or changed.
@@ -161,8 +131,7 @@ function M.load(paths)
   if #playbook.plays == 0 then
     err.raise("usage", ("%s declares no play"):format(table.concat(paths, ", ")))
   end
-  check_needs(playbook)
-  check_cycles(playbook)
+  needs.check(playbook, names_in)
   return playbook
 end
 

@@ -7,7 +7,8 @@ local tree = require "lib.tree"
 
 test("writing docs/reference again changes nothing", function()
   local dir = check.ok(sys.mkdtemp("/tmp/kbrun-docs-"))
-  local made = program.run { program.kbrun, "doc", "--markdown", dir }
+  local made = program.run { "sh", "-c", '"$1" doc --markdown "$2" playbooks/*.lua', "sh",
+    program.kbrun, dir }
   local r = program.run { "diff", "-ru", "docs/reference", dir }
   program.run { "rm", "-r", dir }
   check.equal(made.status, 0)

@@ -156,3 +156,32 @@ test("kbrun doc: everything, one thing, a command, and a misspelt name", functio
   check.equal(r.status, 2)
   check.contains(r.err, 'did you mean "kb.data.map"?')
 end)
+
+test("the manual of a playbook is its comments and its plays", function()
+  local path = os.tmpname() .. ".lua"
+  local file <close> = assert(io.open(path, "w"))
+  file:write([[
+-- What it does. And why.
+--   kbrun x.lua     like this
+-- More.
+local kb = require "kb"
+
+-- The first
+-- of all.
+kb.play { "one", hosts = "web", become = true, tags = { "t" }, function() end }
+kb.play { "two", hosts = "all", serial = 2, function() end }
+]])
+  file:flush()
+  local found = require("kb.doc.playbook").read(path)
+  local shown = program.run({ program.kbrun, "doc", path }).out
+  os.remove(path)
+  check.equal({ found.summary, found.body }, { "What it does.",
+    "And why.\n  kbrun x.lua     like this\nMore." })
+  check.equal(found.plays, {
+    { name = "one", summary = "The first of all.", body = "", hosts = "web", needs = {},
+      tags = { "t" }, user = "root" },
+    { name = "two", summary = "", body = "", hosts = "all", needs = { "one" }, tags = {},
+      serial = 2 } })
+  check.contains(shown, "  kbrun x.lua     like this\n  More.\n\nPlay: one\n  The first of all.\n"
+    .. "  hosts  web\n")
+end)

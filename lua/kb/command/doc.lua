@@ -2,6 +2,7 @@
 local common = require "kb.command.common"
 local doc = require "kb.doc"
 local help = require "kb.help"
+local playbook = require "kb.doc.playbook"
 local suggest = require "kb.suggest"
 local sys = require "kb.core.sys"
 local term = require "kb.term"
@@ -16,9 +17,13 @@ local function all_commands()
   return list
 end
 
-local function write_markdown(dir)
+local function write_markdown(dir, paths)
+  local markdown, playbooks = require "kb.doc.markdown", {}
+  for i, path in ipairs(paths) do
+    playbooks[i] = playbook.read(path)
+  end
   local ok, message = sys.mkdir(dir)
-  for _, page in ipairs(require("kb.doc.markdown").pages(doc.modules(), all_commands())) do
+  for _, page in ipairs(markdown.pages(doc.modules(), all_commands(), playbooks)) do
     if ok then
       ok, message = sys.write_file(dir .. "/" .. page.name, page.text, 420) -- 0644
     end
@@ -44,6 +49,10 @@ local function manuals(word)
 end
 
 local function show(word)
+  if word:find("%.lua$") then
+    io.write(text.playbook(playbook.read(word), term.width(1)))
+    return common.exit.done
+  end
   local list = manuals(word)
   if #list == 0 then
     return nil, ("nothing is called %s%s"):format(word, suggest.hint(word, doc.names()))
@@ -54,7 +63,7 @@ end
 
 local function run(opts, args)
   if opts.markdown then
-    return write_markdown(opts.markdown)
+    return write_markdown(opts.markdown, args)
   elseif opts.man then
     io.write(require("kb.doc.man").page(all_commands()))
     return common.exit.done
@@ -77,12 +86,13 @@ return {
   description = [[
 Without a name, lists everything with its first sentence. A name may be a module
 ("files"), an operation or fact ("files.template"), a function ("kb.data.map", or
-its end, "data.map"), or a command.]],
+its end, "data.map"), a command, or a playbook's file ("playbooks/site.lua").]],
   arguments = {
     { name = "NAME", optional = true, list = true, help = "what to explain" },
   },
   options = {
-    { long = "markdown", value = "DIR", help = "write the whole reference there, as Markdown" },
+    { long = "markdown", value = "DIR", help = "write the whole reference there, as Markdown, "
+      .. "with a page for each playbook that is named" },
     { long = "man", help = "print the manual page kbrun.1" },
   },
   run = run,

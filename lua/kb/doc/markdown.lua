@@ -1,6 +1,7 @@
 --- Manuals as Markdown: the files of docs/reference.
 local help = require "kb.help"
 local options = require "kb.options"
+local playbook = require "kb.doc.playbook"
 local text = require "kb.doc.text"
 
 local M = {}
@@ -75,7 +76,39 @@ local function command_page(command, all)
   return table.concat(parts)
 end
 
-local function index_page(modules)
+-- Lines of commands are indented less in a playbook's comment than Markdown wants.
+local function with_code(body)
+  local parts, in_code = {}, false
+  for line in (body .. "\n"):gmatch("(.-)\n") do
+    local code = line:find("^%s%s") ~= nil
+    if code ~= in_code and #parts > 0 then
+      parts[#parts + 1] = ""
+    end
+    parts[#parts + 1] = code and "    " .. line:gsub("^%s+", "") or line
+    in_code = code
+  end
+  return table.concat(parts, "\n")
+end
+
+local function playbook_page(found)
+  local parts = { ("# %s\n\n%s\n%s"):format(found.path, found.summary,
+    prose(with_code(found.body))) }
+  local included = {}
+  for _, name in ipairs(found.includes) do
+    included[#included + 1] = ("[%s](playbook.%s.md)"):format(name, (name:gsub("%.lua$", "")))
+  end
+  parts[#parts + 1] = list("Includes", included)
+  for _, described in ipairs(found.plays) do
+    parts[#parts + 1] = ("\n## Play: %s\n"):format(described.name)
+    parts[#parts + 1] = prose(described.summary) .. prose(with_code(described.body)) .. "\n"
+    for _, row in ipairs(playbook.properties(described)) do
+      parts[#parts + 1] = ("- %s: `%s`\n"):format(row[1], row[2])
+    end
+  end
+  return table.concat(parts)
+end
+
+local function index_page(modules, playbooks)
   local parts = { "# Reference\n\n",
     "Made from the comments in the sources by `kbrun doc --markdown`.\n\n",
     "- [commands](commands.md): The command line.\n" }
@@ -83,14 +116,20 @@ local function index_page(modules)
     local name = module.name:gsub("^modules%.", "")
     parts[#parts + 1] = ("- [%s](%s.md): %s\n"):format(name, name, module.summary)
   end
+  parts[#parts + 1] = #playbooks > 0 and "\n## Playbooks\n\n" or nil
+  for _, found in ipairs(playbooks) do
+    parts[#parts + 1] = ("- [%s](playbook.%s.md): %s\n"):format(found.path,
+      (found.name:gsub("%.lua$", "")), found.summary)
+  end
   return table.concat(parts)
 end
 
 --- All pages.
 -- @param modules list of modules (kb.doc)
 -- @param commands list of tables: command, and all its options
+-- @param playbooks list of playbooks (kb.doc.playbook)
 -- @return list of tables: name (of the file) and text
-function M.pages(modules, commands)
+function M.pages(modules, commands, playbooks)
   local documented, pages = {}, {}
   for _, module in ipairs(modules) do
     if #module.entries > 0 then
@@ -104,7 +143,11 @@ function M.pages(modules, commands)
     parts[#parts + 1] = command_page(row.command, row.options)
   end
   pages[#pages + 1] = { name = "commands.md", text = table.concat(parts) }
-  pages[#pages + 1] = { name = "README.md", text = index_page(documented) }
+  for _, found in ipairs(playbooks) do
+    pages[#pages + 1] = { name = "playbook." .. found.name:gsub("%.lua$", "") .. ".md",
+      text = playbook_page(found) }
+  end
+  pages[#pages + 1] = { name = "README.md", text = index_page(documented, playbooks) }
   return pages
 end
 

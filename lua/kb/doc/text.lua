@@ -1,5 +1,6 @@
 --- Manuals as text for the terminal.
 local help = require "kb.help"
+local playbook = require "kb.doc.playbook"
 local term = require "kb.term"
 
 local M = {}
@@ -164,6 +165,42 @@ function M.module(module, width)
   parts[#parts + 1] = "\n"
   for _, entry in ipairs(module.entries) do
     parts[#parts + 1] = row(entry.name, entry.summary, width)
+  end
+  return table.concat(parts)
+end
+
+-- Text, and lines of commands, which stay as they are.
+local function prose(body, width)
+  local parts = {}
+  for line, ending in body:gmatch("([^\n]*)(\n?)") do
+    if line:find("^%s%s") then
+      parts[#parts + 1] = "\0" .. line .. "\0"
+    else
+      parts[#parts + 1] = line .. ending
+    end
+  end
+  local text = table.concat(parts)
+  return (text:gsub("([^%z]+)", function(words)
+    return words:find("^%s%s") and "  " .. words .. "\n" or indented(words, width, 2)
+  end):gsub("%z", ""))
+end
+
+--- The manual of a playbook.
+-- @param found table: see kb.doc.playbook
+-- @param width integer: columns
+-- @return string
+function M.playbook(found, width)
+  local parts = { term.paint("bold", found.name, 1), "\n", indented(found.summary, width, 2) }
+  parts[#parts + 1] = found.body ~= "" and prose(found.body, width) or nil
+  if #found.includes > 0 then
+    parts[#parts + 1] = heading("Includes")
+      .. indented(table.concat(found.includes, ", "), width, 2)
+  end
+  for _, described in ipairs(found.plays) do
+    parts[#parts + 1] = heading("Play: " .. described.name)
+    parts[#parts + 1] = described.summary ~= "" and indented(described.summary, width, 2) or nil
+    parts[#parts + 1] = described.body ~= "" and prose(described.body, width) or nil
+    parts[#parts + 1] = help.columns(playbook.properties(described), width)
   end
   return table.concat(parts)
 end
