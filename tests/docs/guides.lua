@@ -33,7 +33,8 @@ for _, guide in ipairs { "docs/playbooks.md", "docs/modules.md", "docs/ansible.m
     check.ok(sys.mkdir(dir.path .. "/templates"))
     check.ok(sys.mkdir(dir.path .. "/modules"))
     for _, file in ipairs(files_of(guide)) do -- the guide's own inventory wins
-      check.ok(sys.stat(dir.path .. "/" .. file.name) or sys.write_file(dir.path .. "/" .. file.name, file.text, 420))
+      local path = dir.path .. "/" .. file.name
+      check.ok(sys.stat(path) or sys.write_file(path, file.text, 420))
     end
     for _, file in ipairs(files_of(guide)) do
       if file.name:find("^[^/]+%.lua$") then
