@@ -246,15 +246,15 @@ local function refused(text, words, options)
   return check.raises(words, stub.run, text, options)
 end
 
-test("a play of a playbook beside this one, which is not part of the run, counts as done", function()
+test("a play of a playbook beside this one, not part of the run, counts as done", function()
   with_dir(function(dir)
     check.ok(sys.write_file(dir .. "/first.lua",
       'local kb = require "kb" kb.play { "first", hosts = "all", function() end }'))
     check.ok(sys.write_file(dir .. "/notes.lua", "this is no playbook"))
     local second = 'local kb = require "kb" kb.play { "second", hosts = "all", needs = { "%s" }, '
-      .. 'function(host) kb.use("files").file(host, { host.vars.root .. "/f", content = "x" }) end }'
+      .. 'function(host) kb.use("files").file(host, { host.vars.root .. "/f" }) end }'
     stub.run(second:format("first"), { vars = { root = dir }, dir = dir })
-    check.equal(sys.read_file(dir .. "/f"), "x")
+    check.equal(sys.read_file(dir .. "/f"), "")
     refused(second:format("fist"), 'did you mean "first"?', { vars = { root = dir }, dir = dir })
   end)
 end)
