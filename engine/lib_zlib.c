@@ -1,16 +1,84 @@
-/* kb.core.zlib: gzip, taken apart in pieces. */
+/* kb.core.zlib: gzip, put together and taken apart in pieces. */
 #include "bind.h"
 #include "libs.h"
 
 #include <zlib.h>
 
+#define COMPRESSOR   "kb.gzip_compressor"
 #define DECOMPRESSOR "kb.gzip"
 #define GZIP_ONLY    (MAX_WBITS + 16)
+#define MEMORY       8     /* zlib's own default */
+#define ROOM         65536 /* for compressed data, at a time */
+
+struct compressor {
+  z_stream z;
+  bool open;
+};
 
 struct decompressor {
   z_stream z;
   bool open, between; /* between members: nothing of one has been read */
 };
+
+/*** Start to compress. What comes out depends on the data and the level alone:
+** there is no time and no name in it.
+** @param level integer: 1 (fast) to 9 (small); 6 if absent
+** @return compressor: with feed and finish */
+static int zlib_compressor(lua_State *L) {
+  lua_Integer level = luaL_optinteger(L, 1, 6);
+  luaL_argcheck(L, level >= 1 && level <= 9, 1, "must be 1 to 9");
+  struct compressor *c = bind_new(L, COMPRESSOR, sizeof *c, 0);
+  if (deflateInit2(&c->z, (int)level, Z_DEFLATED, GZIP_ONLY, MEMORY,
+                   Z_DEFAULT_STRATEGY) != Z_OK)
+    return luaL_error(L, "not enough memory to compress");
+  c->open = true;
+  return 1;
+}
+
+/* Compress what is given, and push what came out. */
+static int compress_piece(lua_State *L, const char *data, size_t len,
+                          int flush) {
+  struct compressor *c = luaL_checkudata(L, 1, COMPRESSOR);
+  luaL_argcheck(L, c->open, 1, "closed");
+  luaL_argcheck(L, len <= UINT32_MAX, 2, "too long");
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  c->z.next_in = (unsigned char *)(uintptr_t)data;
+  c->z.avail_in = (unsigned)len;
+  do {
+    c->z.next_out = (unsigned char *)luaL_prepbuffsize(&b, ROOM);
+    c->z.avail_out = ROOM;
+    KB_MUST(deflate(&c->z, flush) != Z_STREAM_ERROR);
+    luaL_addsize(&b, ROOM - c->z.avail_out);
+  } while (c->z.avail_out == 0);
+  luaL_pushresult(&b);
+  return 1;
+}
+
+static int compressor_gc(lua_State *L) {
+  struct compressor *c = luaL_checkudata(L, 1, COMPRESSOR);
+  if (c->open)
+    deflateEnd(&c->z);
+  c->open = false;
+  return 0;
+}
+
+/*** Take a piece.
+** @param data string
+** @return string: what is ready, maybe empty */
+static int compressor_feed(lua_State *L) {
+  size_t len;
+  const char *data = luaL_checklstring(L, 2, &len);
+  return compress_piece(L, data, len, Z_NO_FLUSH);
+}
+
+/*** End the data; the compressor ends with it.
+** @return string: the rest of it, compressed */
+static int compressor_finish(lua_State *L) {
+  compress_piece(L, "", 0, Z_FINISH);
+  compressor_gc(L);
+  return 1;
+}
 
 /*** Start taking gzip apart.
 ** @return decompressor: with give, take and finish */
@@ -104,8 +172,13 @@ static int decompressor_gc(lua_State *L) {
   return 0;
 }
 
-static const luaL_Reg functions[] = {{"decompressor", zlib_decompressor},
+static const luaL_Reg functions[] = {{"compressor", zlib_compressor},
+                                     {"decompressor", zlib_decompressor},
                                      {NULL, NULL}};
+static const luaL_Reg compressor_methods[] = {
+    {"feed", compressor_feed}, {"finish", compressor_finish}, {NULL, NULL}};
+static const luaL_Reg compressor_meta[] = {{"__gc", compressor_gc},
+                                           {NULL, NULL}};
 static const luaL_Reg methods[] = {{"finish", decompressor_finish},
                                    {"give", decompressor_give},
                                    {"take", decompressor_take},
@@ -113,6 +186,7 @@ static const luaL_Reg methods[] = {{"finish", decompressor_finish},
 static const luaL_Reg meta[] = {{"__gc", decompressor_gc}, {NULL, NULL}};
 
 int luaopen_kb_zlib(lua_State *L) {
+  bind_class(L, COMPRESSOR, compressor_methods, compressor_meta);
   bind_class(L, DECOMPRESSOR, methods, meta);
   luaL_newlib(L, functions);
   return 1;

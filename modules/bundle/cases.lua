@@ -1,29 +1,47 @@
-local bundle = "tests/lib/bundle"
-local sums = require("kb").digest(("aa"):rep(32) .. "  a_1_all.deb\n" .. ("bb"):rep(32)
-  .. "  b_2_all.deb\n")
+local bundle = os.getenv("PWD") .. "/tests/lib/bundle"
+local a, b, index = ("a"):rep(64), ("b"):rep(64), ("c"):rep(64)
+local blobs = { [a] = 10, [b] = 20, [index] = 30 }
+local links = { ["a_1_all.deb"] = a, ["b_2_all.deb"] = b, Packages = index }
+
+local function merged(base, key, value)
+  local copy = { [key] = value }
+  for k, v in pairs(base) do
+    copy[k] = copy[k] or v
+  end
+  return copy
+end
 
 return {
-  { "bundle.packages", "sends all when one is missing", title = "send 2 packages, 0 MB",
-    args = { "/debs", bundle = os.getenv("PWD") .. "/" .. bundle },
-    given = { { "bundle.listing", "/debs", { ["a_1_all.deb"] = 10 } },
-      { "bundle.sums", "/debs", false } } },
+  { "bundle.packages", "sends what is missing or of another size", title = "send 2 packages, 0 MB",
+    args = { "/debs", bundle = bundle },
+    given = { { "bundle.links", "/debs", {} }, { "bundle.blobs", { [a] = 10, [b] = 19 } } },
+    effect = { { "bundle.blobs", blobs }, { "bundle.links", "/debs", links } } },
+  { "bundle.packages", "keeps count of other blobs", title = "send 3 packages, 0 MB",
+    args = { "/debs", bundle = bundle },
+    given = { { "bundle.links", "/debs", {} }, { "bundle.blobs", { [("d"):rep(64)] = 1 } } },
+    effect = { { "bundle.blobs", merged(blobs, ("d"):rep(64), 1) },
+      { "bundle.links", "/debs", links } } },
+  { "bundle.packages", "links what came otherwise, and unlinks what is of another bundle",
+    title = "link 2 packages", args = { "/debs", bundle = bundle },
+    given = { { "bundle.links", "/debs", { ["a_1_all.deb"] = b, ["old_1_all.deb"] = a } },
+      { "bundle.blobs", blobs } },
+    effect = { { "bundle.blobs", blobs }, { "bundle.links", "/debs", links } } },
   { "bundle.packages", "has all", same = "all 2 packages are there",
-    args = { "/debs", bundle = os.getenv("PWD") .. "/" .. bundle },
-    given = { { "bundle.listing", "/debs", { ["a_1_all.deb"] = 10, ["b_2_all.deb"] = 20 } },
-      { "bundle.sums", "/debs", sums } } },
+    args = { "/debs", bundle = bundle },
+    given = { { "bundle.links", "/debs", links }, { "bundle.blobs", blobs } } },
   { "bundle.packages", "is no bundle", args = { "/debs", bundle = "/nonexistent" },
-    given = { { "bundle.listing", "/debs", {} }, { "bundle.sums", "/debs", false } },
+    given = { { "bundle.links", "/debs", {} }, { "bundle.blobs", {} } },
     refuses = "/nonexistent" },
 
   { "bundle.installed", "installs what is missing or of another version",
-    args = { { "a", "b" }, path = "/debs", bundle = os.getenv("PWD") .. "/" .. bundle },
+    args = { { "a", "b" }, path = "/debs", bundle = bundle },
     given = { { "bundle.package", "a", false }, { "bundle.package", "b", "1" } },
     title = "install a 1, b 2" },
   { "bundle.installed", "has them", same = "all 1 packages are installed",
-    args = { { "a" }, path = "/debs", bundle = os.getenv("PWD") .. "/" .. bundle },
+    args = { { "a" }, path = "/debs", bundle = bundle },
     given = { { "bundle.package", "a", "1" } } },
   { "bundle.installed", "the bundle has no such package",
     given = { { "bundle.package", "c", false } },
-    args = { { "c" }, path = "/debs", bundle = os.getenv("PWD") .. "/" .. bundle },
+    args = { { "c" }, path = "/debs", bundle = bundle },
     refuses = "has no package c" },
 }

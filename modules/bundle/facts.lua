@@ -3,36 +3,44 @@ local kb = require "kb"
 
 local M = {}
 
---- The files of a directory and their sizes.
--- @param path string
--- @return table: name -> size (bytes); empty when there is no directory
-M.listing = kb.fact {
-  name = "bundle.listing",
-  command = function(path)
-    return ("cd %s 2>/dev/null && stat -c '%%s %%n' -- * 2>/dev/null; true"):format(kb.quote(path))
+--- Where blobs lie on a host, each under its SHA-256: whole ones only. What is still arriving has
+-- another name.
+M.BLOBS = "/var/lib/kbrun/blobs/sha256"
+
+--- The blobs that a host has.
+-- @return table: sha256 -> size (bytes)
+M.blobs = kb.fact {
+  name = "bundle.blobs",
+  command = function()
+    return ("cd %s 2>/dev/null && stat -c '%%s %%n' -- * 2>/dev/null; true"):format(M.BLOBS)
   end,
   parse = function(out)
-    local listing = {}
-    for size, name in out:gmatch("(%d+) ([^\n]+)\n") do
-      listing[name] = math.tointeger(tonumber(size))
+    local blobs = {}
+    for size, name in out:gmatch("(%d+) (%x+)\n") do
+      blobs[name] = #name == 64 and math.tointeger(tonumber(size)) or nil
     end
-    return listing
+    return blobs
   end,
   bare = {},
 }
 
---- The hash of the list of hashes that was left when packages were last sent.
+--- The links to blobs in a directory.
 -- @param path string
--- @return string; false when there is none
-M.sums = kb.fact {
-  name = "bundle.sums",
+-- @return table: name -> sha256; empty when there is no directory
+M.links = kb.fact {
+  name = "bundle.links",
   command = function(path)
-    return ("sha256sum %s/.sums 2>/dev/null"):format(kb.quote(path))
+    return ("find %s -maxdepth 1 -type l -printf '%%l %%f\\n' 2>/dev/null; true"):format(
+      kb.quote(path))
   end,
   parse = function(out)
-    return out:match("^(%x+)") or false
+    local links = {}
+    for target, name in out:gmatch("([^\n]-) ([^\n]+)\n") do
+      links[name] = target:match("^" .. M.BLOBS .. "/(%x+)$")
+    end
+    return links
   end,
-  bare = false,
+  bare = {},
 }
 
 --- The installed version of a package.

@@ -1,84 +1,132 @@
 --- The offline bundle: what it holds, and its packages on a host.
 
+local bundle = require "kb.bundle"
+local facts = require "modules.bundle.facts"
 local kb = require "kb"
-local yaml = require "kb.yaml"
 
 local M = {}
 
-local manifests = {} -- path -> list of items
+local manifests = {} -- directory -> what bundle.yaml says
 
 --- The items of a bundle.
 -- @param dir string: the bundle on the operator's machine
--- @return list of { kind, name, version, arch, path, size, sha256, id }
--- @raise kb.err of kind usage when it is no bundle
-function M.items(dir)
+-- @param kind string or nil: only those of this kind: "deb", "image" or "file"
+-- @return list of { kind, name, version, arch, source, size, sha256 }; files and packages have
+-- `file`, images `id` and `blobs`
+-- @raise kb.err of kind failed when it is no bundle
+function M.items(dir, kind)
   if not manifests[dir] then
-    local manifest, message = yaml.load_file(dir .. "/bundle.yaml")
+    local manifest, message = bundle.load(dir)
     if not manifest then
-      kb.refuse(message, "tests/lab/bundle makes one for the lab")
+      kb.refuse(message, "playbooks/bundle.lua makes a bundle; tests/lab/bundle one for the lab")
     end
-    manifests[dir] = manifest.items
+    manifests[dir] = manifest
   end
-  return manifests[dir]
-end
-
---- The images of a bundle.
--- @param dir string: the bundle
--- @return list of { name, id, archive }
-function M.images(dir)
   local list = {}
-  for _, item in ipairs(M.items(dir)) do
-    if item.kind == "image" then
-      list[#list + 1] = { name = item.name, id = item.id, archive = dir .. "/" .. item.path }
-    end
+  for _, item in ipairs(manifests[dir].items) do
+    list[#list + 1] = (kind == nil or item.kind == kind) and item or nil
   end
   return list
 end
 
-local function debs_of(dir)
-  local list, sums = {}, {}
+--- The blobs of a bundle, each once.
+-- @param dir string: the bundle
+-- @param select function(item) -> boolean, or nil: which items; absent: all
+-- @return list of { sha256, size, file }: `file` is where it is on the operator's machine
+-- @raise kb.err of kind failed when it is no bundle
+function M.blobs(dir, select)
+  local chosen = {}
   for _, item in ipairs(M.items(dir)) do
-    local name = item.path:match("^debs/(.*)$")
-    if name then
-      list[#list + 1] = { name = name, size = math.tointeger(item.size) }
-      sums[#sums + 1] = item.sha256 .. "  " .. name
+    chosen[#chosen + 1] = (not select or select(item)) and item or nil
+  end
+  return bundle.blobs(dir, chosen)
+end
+
+--- The images of a bundle.
+-- @param dir string: the bundle
+-- @return list of { name, id, archive }, for docker.image
+function M.images(dir)
+  local list = {}
+  for i, item in ipairs(M.items(dir, "image")) do
+    list[i] = { name = item.name, id = item.id, archive = dir }
+  end
+  return list
+end
+
+-- What makes a directory of packages: the packages and apt's index of them.
+local function is_package(item)
+  return item.kind == "deb" or item.kind == "file" and item.name == "Packages"
+end
+
+-- The links that the directory is to have: name -> sha256.
+local function links_of(dir)
+  local links, count = {}, 0
+  for _, item in ipairs(M.items(dir)) do
+    if is_package(item) then
+      links[item.file] = item.sha256
+      count = count + (item.kind == "deb" and 1 or 0)
     end
   end
-  table.sort(sums)
-  return list, table.concat(sums, "\n") .. "\n"
+  if count == 0 then
+    kb.refuse("the bundle " .. dir .. " has no packages")
+  elseif not links.Packages then
+    kb.refuse("the bundle " .. dir .. " has packages but no index of them, named Packages")
+  end
+  return links, count
 end
 
--- The packages that are not there, or not whole; all of them when the list of hashes is another.
-local function missing(debs, listing, same_sums)
-  local list, bytes = {}, 0
-  for _, deb in ipairs(debs) do
-    if not same_sums or listing[deb.name] ~= deb.size then
-      list[#list + 1] = deb
-      bytes = bytes + deb.size
+-- The blobs that a host has not, and what it will have.
+local function missing_blobs(wanted, there)
+  local list, bytes, after = {}, 0, {}
+  for sha256, size in pairs(there) do
+    after[sha256] = size
+  end
+  for _, blob in ipairs(wanted) do
+    if there[blob.sha256] ~= blob.size then
+      list[#list + 1] = blob
+      bytes = bytes + blob.size
+      after[blob.sha256] = blob.size
     end
   end
-  return list, bytes
+  return list, bytes, after
 end
 
-local function put(args, name)
-  return { put = { path = args.path .. "/" .. name, file = args.bundle .. "/debs/" .. name,
-    mode = tonumber("644", 8) } }
-end
-
--- The list of hashes comes last: while it is not there, what was sent counts as not sent. What is
--- there with the right hash is not sent again all the same.
-local function send(args, list, sums)
-  local actions = { "mkdir -p -- " .. kb.quote(args.path) }
-  for i, deb in ipairs(list) do
-    actions[i + 1] = put(args, deb.name)
+-- The lines by which LINK changes the links: those that are wrong or missing, then those that the
+-- bundle does not have ("-").
+local function link_lines(wanted, there)
+  local lines = {}
+  for name, sha256 in pairs(wanted) do
+    lines[#lines + 1] = there[name] ~= sha256 and ("%s %s\n"):format(sha256, name) or nil
   end
-  actions[#actions + 1] = put(args, "Packages")
-  actions[#actions + 1] = { put = { path = args.path .. "/.sums", content = sums,
-    mode = tonumber("644", 8) } }
-  return actions
+  for name in pairs(there) do
+    lines[#lines + 1] = not wanted[name] and ("- %s\n"):format(name) or nil
+  end
+  table.sort(lines)
+  return lines
 end
 
---- The packages of a bundle in a directory of the host: a local repository for apt.
+local LINK = [[
+mkdir -p -- %s && cd -- %s || exit
+while read -r blob name; do
+  case $blob in
+  -) rm -f -- "$name" ;;
+  *) ln -sfn -- %s/"$blob" "$name" ;;
+  esac || exit
+done]]
+
+local function actions(args, blobs, lines)
+  local list = { "mkdir -p -- " .. kb.quote(facts.BLOBS) }
+  for _, blob in ipairs(blobs) do
+    list[#list + 1] = { put = { path = facts.BLOBS .. "/" .. blob.sha256, file = blob.file,
+      mode = tonumber("644", 8) } }
+  end
+  local path = kb.quote(args.path)
+  list[#list + 1] = { run = LINK:format(path, path, facts.BLOBS), stdin = table.concat(lines) }
+  return list
+end
+
+--- The packages of a bundle in a directory of the host, with their index: a local repository for
+-- apt, made of links to blobs. Blobs that the host does not have yet are sent.
 -- @param path path: the directory on the host
 -- @param bundle path: the bundle on the operator's machine
 M.packages = kb.op {
@@ -86,37 +134,30 @@ M.packages = kb.op {
   args = { { "path", "path", "the directory on the host", at = 1, required = true },
     { "bundle", "path", "the bundle on the operator's machine", required = true } },
   facts = function(args)
-    return { { "bundle.listing", args.path }, { "bundle.sums", args.path } }
+    return { { "bundle.blobs" }, { "bundle.links", args.path } }
   end,
   plan = function(args, fact)
-    local debs, sums = debs_of(args.bundle)
-    if #debs == 0 then
-      kb.refuse("the bundle " .. args.bundle .. " has no packages")
+    local links, count = links_of(args.bundle)
+    local blobs, bytes, after = missing_blobs(M.blobs(args.bundle, is_package),
+      fact("bundle.blobs"))
+    local lines = link_lines(links, fact("bundle.links", args.path))
+    if #blobs == 0 and #lines == 0 then
+      return nil, ("all %d packages are there"):format(count)
     end
-    local listing = fact("bundle.listing", args.path)
-    local list, bytes = missing(debs, listing,
-      fact("bundle.sums", args.path) == kb.digest(sums))
-    if #list == 0 then
-      return nil, ("all %d packages are there"):format(#debs)
+    local title = ("link %d packages"):format(count)
+    if #blobs > 0 then
+      title = ("send %d packages, %d MB"):format(#blobs, bytes // 1000000)
     end
-    local after = {}
-    for _, deb in ipairs(debs) do
-      after[deb.name] = deb.size
-    end
-    return { title = ("send %d packages, %d MB"):format(#list, bytes // 1000000),
-      actions = send(args, list, sums),
-      effect = { { "bundle.listing", args.path, after },
-        { "bundle.sums", args.path, kb.digest(sums) } } }
+    return { title = title, actions = actions(args, blobs, lines),
+      effect = { { "bundle.blobs", after }, { "bundle.links", args.path, links } } }
   end,
 }
 
 -- The version of each package that the bundle has.
 local function versions(dir)
   local list = {}
-  for _, item in ipairs(M.items(dir)) do
-    if item.path:find("^debs/") then
-      list[item.name] = item.version
-    end
+  for _, item in ipairs(M.items(dir, "deb")) do
+    list[item.name] = item.version
   end
   return list
 end

@@ -1,5 +1,6 @@
 --- docker as the container runtime of Kubernetes before 1.24.
 
+local bundle_image = require "kb.bundle.image"
 local kb = require "kb"
 local files = require "modules.files"
 local systemd = require "modules.systemd"
@@ -32,11 +33,10 @@ function M.service(host)
     watch = { "/etc/docker/daemon.json" } })
 end
 
--- The pieces of a file, which is opened when the first one is asked for.
-local function reader(path)
-  local file
+-- The pieces of a tar.
+local function tar_reader(path)
+  local file = assert(io.open(path, "rb"))
   return function()
-    file = file or assert(io.open(path, "rb"))
     local piece = file:read(1 << 18)
     if not piece then
       file:close()
@@ -45,16 +45,31 @@ local function reader(path)
   end
 end
 
+-- What docker is to read, opened when the first piece of it is asked for.
+local function reader(args)
+  local next_piece
+  return function()
+    if not next_piece then
+      local of_bundle, message, code = bundle_image.docker_archive(args.archive, args.name)
+      if message then
+        return nil, message, code
+      end
+      next_piece = of_bundle or tar_reader(args.archive)
+    end
+    return next_piece()
+  end
+end
+
 --- An image from an archive of the operator's machine, streamed into `docker load`.
 -- Nothing is sent when docker has the image of that name with that id.
 -- @param name string: "k8s.gcr.io/pause:3.2"
 -- @param id string: its id, "sha256:…"
--- @param archive path: the tar on the operator's machine
+-- @param archive path: the tar, or the bundle, on the operator's machine
 M.image = kb.op {
   name = "docker.image",
   args = { { "name", "string", "its name and tag", at = 1, required = true },
     { "id", "string", "its id: the hash of its configuration", required = true },
-    { "archive", "path", "the tar on the operator's machine", required = true } },
+    { "archive", "path", "the tar, or the bundle, on the operator's machine", required = true } },
   facts = function(args)
     return { { "docker.image", args.name } }
   end,
@@ -67,7 +82,7 @@ M.image = kb.op {
       kb.refuse(("the id %q is not sha256: and 64 hexadecimal digits"):format(args.id))
     end
     return { title = ("load image %s"):format(args.name),
-      actions = { { run = "docker load -q", stdin = reader(args.archive) } },
+      actions = { { run = "docker load -q", stdin = reader(args) } },
       effect = { { "docker.image", args.name, args.id } } }
   end,
 }

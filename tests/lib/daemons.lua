@@ -1,4 +1,5 @@
 --- Real daemons for tests: found or unpacked, started, and ended with the test.
+local bundle = require "kb.bundle"
 local check = require "lib.check"
 local proc = require "kb.core.proc"
 local program = require "lib.program"
@@ -9,13 +10,19 @@ local M = {}
 
 local cache = sys.getenv("KBRUN_CACHE") or "/var/cache/kbrun"
 
--- The newest package of that name in a bundle of the lab's.
+-- A package of that name in the bundles of the lab, the newest that was made.
 local function package(name)
-  local found = sys.glob(("%s/bundle-*/debs/%s_*.deb"):format(cache, name))
-  if #found == 0 then
-    error(("no %s: install it, or run tests/lab/bundle"):format(name), 0)
+  local found
+  for _, path in ipairs(sys.glob(cache .. "/bundle-*/bundle.yaml")) do
+    local dir, made = path:match("^(.*)/"), sys.stat(path).mtime
+    for _, item in ipairs((bundle.load(dir) or { items = {} }).items) do
+      if item.kind == "deb" and item.name == name and (not found or made > found.made) then
+        found = { made = made, path = bundle.blob(dir, item.sha256) }
+      end
+    end
   end
-  return found[#found]
+  return found and found.path
+    or error(("no %s: install it, or run tests/lab/bundle"):format(name), 0)
 end
 
 --- See that programs are in PATH: those installed, or else those of the lab's bundle, unpacked.

@@ -77,3 +77,23 @@ test("misuse raises", function()
   check.raises("out of range", d.take, d, 0)
   check.raises("string expected", d.give, zlib.decompressor(), nil)
 end)
+
+test("what is compressed here, gzip and we decompress; the same gives the same", function()
+  local function compressed(level, piece)
+    local c, parts = zlib.compressor(level), {}
+    for at = 1, #text, piece do
+      parts[#parts + 1] = c:feed(text:sub(at, at + piece - 1))
+    end
+    parts[#parts + 1] = c:finish()
+    check.raises("closed", c.feed, c, "more")
+    return table.concat(parts)
+  end
+  local data = compressed(6, 70000)
+  check.equal(compressed(6, 1000) == data, true)
+  check.equal(#compressed(9, 70000) <= #data, true)
+  local result = program.run({ "gzip", "-dc" }, { input = data })
+  check.equal({ result.status, result.out == text }, { 0, true })
+  local got, done = decompress(data, 5000, 5000)
+  check.equal({ got == text, done }, { true, true })
+  check.raises("must be 1 to 9", zlib.compressor, 10)
+end)

@@ -36,7 +36,7 @@ end
 local function docker_layer(image, layer)
   local entry = layer.entry
   local plain = entry.compression == "zstd"
-  return { archive = image.archive, entry = entry, plain = plain,
+  return { archive = layer.archive or image.archive, entry = entry, plain = plain,
     size = plain and entry.plain_size or entry.size }
 end
 
@@ -106,8 +106,8 @@ local function containerd_files(images, have)
     add_blob("sha256:" .. crypto.digest("sha256", text), { text = text, size = #text })
     add_blob(image.id, { text = image.config.text, size = image.config.size })
     for _, layer in ipairs(image.layers) do
-      add_blob(layer.entry.digest, { archive = image.archive, entry = layer.entry,
-        size = layer.entry.size })
+      add_blob(layer.entry.digest, { archive = layer.archive or image.archive,
+        entry = layer.entry, size = layer.entry.size })
     end
   end
   local layout = '{"imageLayoutVersion":"1.0.0"}'
@@ -150,12 +150,13 @@ local function sort_images(archives, have)
   return send, names, present
 end
 
--- Archives that are compressed can be read in their order only.
+-- Archives that are compressed can be read in their order only. Layers that are files of their own
+-- come after them, as they are.
 local function in_order(files)
   local place = {}
   for i, file in ipairs(files) do
     place[file] = i
-    file.rank = file.entry and file.archive.order or 0
+    file.rank = file.entry and (file.archive.order or math.huge) or 0
   end
   table.sort(files, function(a, b)
     if a.rank ~= b.rank then
@@ -209,7 +210,7 @@ local function open_at(file, current)
     if current.source then
       current.source:close()
     end
-    local source, message, code = source_of.open(archive.path)
+    local source, message, code = source_of.open(archive.path, archive.raw)
     if not source then
       return nil, message, code
     end

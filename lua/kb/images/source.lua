@@ -26,9 +26,10 @@ Source.__index = Source
 
 --- Open a file.
 -- @param path string
+-- @param as_it_is boolean: do not decompress it
 -- @return source: compression (nil, "gzip" or "zstd"), size and mtime of the file; to be closed
 --   (it is by `local source <close>`); or nil, message, code
-function M.open(path)
+function M.open(path, as_it_is)
   local stat, message, code = sys.stat(path)
   if not stat then
     return nil, message, code
@@ -39,10 +40,12 @@ function M.open(path)
     return nil, message or path .. " is not a file", "EINVAL"
   end
   local self = setmetatable({ file = file, size = stat.size, mtime = stat.mtime, at = 0 }, Source)
-  local make
-  self.compression, make = M.compression(file:read(4) or "")
-  file:seek("set", 0)
-  self.decompressor = make and make()
+  if not as_it_is then
+    local make
+    self.compression, make = M.compression(file:read(4) or "")
+    file:seek("set", 0)
+    self.decompressor = make and make()
+  end
   return self
 end
 

@@ -77,9 +77,3 @@ deb_pack() {
   dpkg-deb --root-owner-group -Zgzip -z1 --build "$tree" \
     "$out/${name}_${version}_amd64.deb" >/dev/null
 }
-
-# An index, so that the directory is also an apt source:
-# deb [trusted=yes] file:/DIR ./
-debs_index() {
-  (cd "$1" && dpkg-scanpackages --multiversion . 2>/dev/null >Packages)
-}

@@ -90,9 +90,3 @@ image_file() {
   local name=${1##*/}
   echo "${name/:/_}.tar"
 }
-
-# The image's id (its configuration's hash) and name, read from an archive.
-image_identity() {
-  tar -xOf "$1" manifest.json |
-    sed -E 's/.*"Config":"([0-9a-f]+)\.json","RepoTags":\["([^"]+)"\].*/\1 \2/'
-}
