@@ -171,8 +171,11 @@ local function brought(args, effect)
     effect[#effect + 1] = { "unit.state", unit, { load = "loaded", active = "active",
       enabled = "enabled", needs_reload = false, drop_ins = {}, sub = asked, pid = asked,
       path = "/lib/systemd/system/" .. unit } }
-    effect[#effect + 1] = { "unit.moments", unit, { started = moment, reloaded = moment,
-      exact = asked } }
+    effect[#effect + 1] = function(name, of)
+      if name == "unit.moments" and of == unit then
+        return true, { started = moment, reloaded = moment }
+      end
+    end
   end
   for _, dir in ipairs(args.directories) do
     effect[#effect + 1] = { "file.stat", dir, { kind = "directory", mode = tonumber("755", 8),
