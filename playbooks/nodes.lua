@@ -15,14 +15,14 @@ local function names(host, c)
     create = true })
 end
 
-kb.play { "names", hosts = "bastion:masters:workers", become = true, needs = { "preflight" },
-  tags = { "nodes" },
+kb.play { "names", hosts = "bastion:masters:workers", become = true,
+  needs = { "preflight", "preflight of workers" }, tags = { "nodes" },
   function(host)
     names(host, cluster.settings(host))
   end }
 
-kb.play { "nodes", hosts = "masters:workers", become = true, needs = { "preflight" },
-  tags = { "nodes" },
+kb.play { "nodes", hosts = "masters:workers", become = true,
+  needs = { "preflight", "preflight of workers" }, tags = { "nodes" },
   function(host)
     local c = cluster.settings(host)
     swap.off(host, {})

@@ -100,8 +100,15 @@ function Host:_render(name, vars)
   return text
 end
 
+--- The same host, acting as another user: `host:as("root"):fact("unit.state", "etcd.service")`.
+-- @param user string
+-- @return host
+function Host:as(user)
+  return setmetatable({ user = user }, { __index = self, __name = Host.__name })
+end
+
 function Host:_user(as)
-  return as or self.play.user
+  return as or self.user or self.play.user
 end
 
 --- Ask a fact: `host:fact("file.stat", "/etc/hosts")`.

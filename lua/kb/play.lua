@@ -15,6 +15,7 @@ local declared = {
   { "needs", "list", "the plays that must be done first; absent: all before it, {}: none" },
   { "serial", "any", "how many hosts at a time: a number, a percentage or a list of them" },
   { "max_fail", "any", 'how many hosts may fail ("20%") before the play stops; absent: all' },
+  { "complete", "boolean", "all its hosts finish before it stops for max_fail", default = false },
   { "forks", "integer", "how many hosts at most are worked on at once", default = 500 },
   { "tags", "list", "words that --tags and --skip-tags choose by", default = {} },
   { "become", "any", "true: as root; a string: as that user" },

@@ -113,7 +113,7 @@ function Run:_host_body(play, name)
   self:_settle(play, name, not ok and e or nil)
   if self:_too_many_failed(play) then
     play.stopped = true
-    for _, t in ipairs(play.tasks) do
+    for _, t in ipairs(play.complete and {} or play.tasks) do
       t:cancel(("the play stops: %d of its hosts failed"):format(play.failed))
     end
   end

@@ -1,126 +1,152 @@
---- Checks before a cluster is built: all of a host's findings are told at once.
+--- Checks before a cluster is built. All of them are made, on all hosts, and all that was found is
+--- told: nothing has been touched by then.
 
-local bundle = require "modules.bundle"
+local cluster = require "modules.cluster"
+local kb = require "kb"
+local nodes = require "modules.preflight.nodes"
+local settings = require "modules.preflight.settings"
+local suggest = require "kb.suggest"
+local ways = require "modules.preflight.ways"
+
 local M = {}
 
--- kubeadm's own minimum is 2 cores and 1700 MB for a master.
-local MEMORY, DISK, SKEW = 900, 4000, 5
+--- The names of the checks, for the variable `preflight_skip` of hosts and groups.
+M.names = { "sudo", "system", "architecture", "cores", "memory", "disk", "clock", "names",
+  "machine-id", "hardware-id", "address", "ports", "port-holders", "other-cluster", "etcd",
+  "etcd-members", "networks", "bundle", "runtime" }
 
-local machine_ids = {} -- id -> the host that has it
+local GROUPS = { "bastion", "masters", "workers" }
 
-local function number(address)
-  local n = 0
-  for part in (address:match("^%d+%.%d+%.%d+%.%d+$") or ""):gmatch("%d+") do
-    n = n << 8 | math.tointeger(tonumber(part))
+-- A refusal of the host; what ends the play of this one is not swallowed.
+local function attempt(fn, ...)
+  local ok, result = pcall(fn, ...)
+  if ok then
+    return result
+  elseif type(result) ~= "table" or result.kind ~= "failed" and result.kind ~= "unreachable" then
+    error(result, 0)
   end
-  return n > 0 and n or nil
+  return nil, result
 end
 
-local function range(cidr)
-  local address, bits = cidr:match("^(.-)/(%d+)$")
-  local n = address and number(address)
-  if not n or tonumber(bits) > 32 then
-    return nil
-  end
-  local size = 1 << (32 - tonumber(bits))
-  return n // size * size, n // size * size + size - 1, tonumber(bits)
-end
-
--- Networks that overlap, or are too small for a /24 on each node.
-local function network_findings(c, found)
-  local first, last, bits = range(c.pod_subnet)
-  local service_first, service_last = range(c.service_subnet)
-  if not first or not service_first then
-    return found("networks", "pod_subnet and service_subnet must be IPv4 networks: 10.244.0.0/16")
-  end
-  if first <= service_last and service_first <= last then
-    found("networks", ("pod_subnet %s and service_subnet %s overlap"):format(c.pod_subnet,
-      c.service_subnet))
-  end
-  local nodes = #c.masters + #c.workers
-  if bits > 24 or 1 << (24 - bits) < nodes then
-    found("networks", ("pod_subnet %s has no /24 for each of %d nodes"):format(c.pod_subnet, nodes))
-  end
-  for _, list in ipairs { c.masters, c.workers } do
-    for _, node in ipairs(list) do
-      local n = number(node.address)
-      if n and (n >= first and n <= last or n >= service_first and n <= service_last) then
-        found("networks", ("%s's address %s is inside the pods' or services' network")
-          :format(node.name, node.address))
+-- What a host is. The first who asks does it, for all.
+local function seen(host, name)
+  return kb.once(host, "preflight of " .. name, function()
+    return kb.on(host, name, function(other)
+      local node = { name = name, address = cluster.address(other), roles = {},
+        host = other:fact("preflight.host") }
+      for _, group in ipairs(GROUPS) do
+        node.roles[group] = other:in_group(group)
       end
+      local root, refusal = other:as("root"), nil
+      node.marks, refusal = attempt(root.fact, root, "preflight.marks")
+      if node.marks then
+        node.listeners = root:fact("preflight.listeners")
+      end
+      node.sudo = refusal and refusal.message
+      return node
+    end)
+  end)
+end
+
+local function everybody(host)
+  local names, taken = {}, {}
+  for _, group in ipairs(GROUPS) do
+    for _, name in ipairs(kb.hosts(host, group)) do
+      names[#names + 1] = not taken[name] and name or nil
+      taken[name] = true
     end
   end
+  return names
 end
 
-local function cluster_findings(c, found)
-  network_findings(c, found)
-  if #c.members % 2 == 0 then
-    found("etcd", ("%d members: an even number is no safer than one less"):format(#c.members))
-  end
-  if c.runtime == "docker" and not c.profile.docker then
-    found("runtime", ("Kubernetes %s has no docker: say runtime: containerd"):format(c.version))
-  end
-  local has = {}
-  for _, image in ipairs(bundle.images(c.bundle)) do
-    has[image.name] = true
-  end
-  for _, name in ipairs { "kube-apiserver", "kube-controller-manager", "kube-scheduler",
-    "kube-proxy" } do
-    local image = ("%s/%s:v%s"):format(c.image_repository, name, c.version)
-    if not has[image] then
-      found("bundle", ("%s has no image %s"):format(c.bundle, image))
+-- The other hosts of the cluster that answer; one that does not is told of by its own play.
+local function others_of(host)
+  local list = {}
+  for _, name in ipairs(everybody(host)) do
+    if name ~= host.name then
+      list[#list + 1] = attempt(seen, host, name)
     end
   end
+  return list
 end
 
-local function host_findings(host, c, found)
-  local now = host:fact("preflight.host")
-  if not now.root then
-    found("privileges", "we are not root: become, or its password, is missing")
+-- Names of hosts are written to /etc/hosts later on; now it takes their addresses.
+local function endpoint_of(host, c)
+  local name, port = c.endpoint:match("^(.*):(%d+)$")
+  for _, other in ipairs(everybody(host)) do
+    if other == name then
+      name = cluster.address(kb.host(host, other))
+    end
   end
-  if now.id ~= "debian" and now.id ~= "ubuntu" then
-    found("system", ("%s %s: Debian or Ubuntu was expected"):format(now.id, now.version))
+  return ("%s:%s"):format(name, port)
+end
+
+local function reached(host, list)
+  local targets, reach = {}, {}
+  for _, w in ipairs(list) do
+    targets[w.from] = (targets[w.from] and targets[w.from] .. " " or "") .. w.target
   end
-  if now.arch ~= "x86_64" then
-    found("architecture", now.arch .. ": the bundle is for x86_64")
+  for from, text in pairs(targets) do
+    reach[from] = attempt(kb.on, host, from, function(other)
+      return other:fact("preflight.reach", text)
+    end)
   end
-  if now.memory < MEMORY and not host:in_group("bastion") then
-    found("memory", ("%d MB, at least %d are needed"):format(now.memory, MEMORY))
+  return reach
+end
+
+-- The SHA-256 of the authorities in the store; nil where there is none so far.
+local function authorities(c)
+  local function digest(name)
+    local ok, text = pcall(kb.read_file, ("%s/%s.crt"):format(c.store, name))
+    return ok and kb.digest(text) or nil
   end
-  if now.disk < DISK then
-    found("disk", ("%d MB free below /var/lib, at least %d are needed"):format(now.disk, DISK))
-  end
-  if now.skew > SKEW then
-    found("clock", ("%d s from this machine's: certificates would not be valid"):format(now.skew))
-  end
-  local other = machine_ids[now.machine_id]
-  if other and other ~= host.name and now.machine_id ~= "" then
-    found("machine id", ("the same as %s's: a copied disk? systemd-machine-id-setup makes "
-      .. "a new one"):format(other))
-  end
-  machine_ids[now.machine_id] = host.name
-  if not host:in_group("bastion") and host:in_group("masters") and now.cores < 2
-    and not table.concat(c.ignore_preflight, " "):find("NumCPU") then
-    found("cores", "1 core: a master needs 2, or ignore_preflight: [NumCPU]")
+  return { ca = digest "ca", etcd = digest "etcd-ca" }
+end
+
+local function check_settings(c, found)
+  for _, check in ipairs { settings.networks, settings.addresses, settings.members,
+    settings.bundle, settings.runtime } do
+    check(c, found)
   end
 end
 
---- Check a host and, on the first one, the cluster's settings.
--- @param host host
+local function skipped(host)
+  local skip, known = {}, {}
+  for _, name in ipairs(M.names) do
+    known[name] = true
+  end
+  for _, name in ipairs(host:var("preflight_skip", {})) do
+    if not known[name] then
+      host:fail(("preflight_skip: there is no check '%s'%s"):format(tostring(name),
+        suggest.hint(tostring(name), M.names)))
+    end
+    skip[name] = true
+  end
+  return skip
+end
+
+--- Make all checks of a host, and with the first one those of the settings.
+-- @param host host: in a play without `become`, so that what needs no root is checked without it
 -- @param c table: the cluster's settings
--- @raise kb.err of kind failed with all findings
+-- @raise kb.err of kind failed with everything that was found
 function M.check(host, c)
-  local findings = {}
-  local function found(what, text)
-    findings[#findings + 1] = ("%s: %s"):format(what, text)
+  local findings, skip = {}, skipped(host)
+  local function found(check, text)
+    if not skip[check] then
+      findings[#findings + 1] = ("%s: %s"):format(check, text)
+    end
   end
-  if host.name == c.masters[1].name then
-    cluster_findings(c, found)
-  end
-  host_findings(host, c, found)
+  kb.once(host, "preflight of the settings", function()
+    check_settings(c, found) -- before anything waits: they are findings of the first host
+  end)
+  local node, others = seen(host, host.name), others_of(host)
+  c.architectures, c.authorities = settings.architectures(c), authorities(c)
+  nodes.check(node, others, c, found)
+  local list = ways.of(node, c, kb.hosts(host, "bastion"), endpoint_of(host, c))
+  ways.check(list, reached(host, list), found)
   if #findings > 0 then
-    host:fail(("%d checks before the installation failed"):format(#findings),
-      { evidence = table.concat(findings, "\n") })
+    host:fail(("%d %s before the installation failed; nothing was touched"):format(#findings,
+      #findings == 1 and "check" or "checks"), { evidence = table.concat(findings, "\n") })
   end
 end
 
