@@ -37,12 +37,10 @@ local function seen(host, name)
       for _, group in ipairs(GROUPS) do
         node.roles[group] = other:in_group(group)
       end
-      local root, refusal = other:as("root"), nil
-      node.marks, refusal = attempt(root.fact, root, "preflight.marks")
-      if node.marks then
-        node.listeners = root:fact("preflight.listeners")
-      end
-      node.sudo = refusal and refusal.message
+      local root = other:as("root")
+      local marks, refusal = attempt(root.fact, root, "preflight.marks")
+      node.marks, node.sudo = marks, refusal and refusal.message
+      node.listeners = marks and root:fact("preflight.listeners")
       return node
     end)
   end)

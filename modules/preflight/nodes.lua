@@ -43,7 +43,8 @@ local function check_size(node, c, found)
     found("memory", ("%d MB, at least %d are needed"):format(now.memory, memory))
   end
   if node.roles.masters and now.cores < CORES and not ignores(c, "NumCPU") then
-    found("cores", ("%d: a master needs %d, or ignore_preflight: [NumCPU]"):format(now.cores, CORES))
+    found("cores", ("%d: a master needs %d, or ignore_preflight: [NumCPU]"):format(now.cores,
+      CORES))
   end
   local disk = (not node.marks or node.marks.joined or node.roles.bastion) and DISK_LATER or DISK
   if now.disk < disk then
@@ -98,7 +99,8 @@ local function check_identity(node, others, found)
     local check, what, value_of, advice = table.unpack(rule)
     for _, other in ipairs(others) do
       if value_of(node) ~= "" and value_of(node) == value_of(other) then
-        found(check, ("the %s %s is %s's, too: %s"):format(what, value_of(node), other.name, advice))
+        found(check, ("the %s %s is %s's, too: %s"):format(what, value_of(node), other.name,
+          advice))
       end
     end
   end

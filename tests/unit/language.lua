@@ -419,3 +419,20 @@ end }
 ]], { vars = { a = "x", b = "{{ a }}y" } })
   check.contains(summary.failures[1].text, "b is xy")
 end)
+
+test("a play that is to be complete stops when all its hosts have finished", function()
+  local events, summary = stub.run([[
+local kb = require "kb"
+local files = kb.use "files"
+kb.play { "look", hosts = "all", max_fail = 0, complete = true, function(host)
+  if host.name ~= "h3" then
+    host:read("sleep 0.1")
+    host:fail("not good")
+  end
+end }
+kb.play { "act", hosts = "all", function(host) files.directory(host, { "/nowhere" }) end }
+]], { hosts = { "h1", "h2", "h3" } })
+  check.equal(summary.counts.failed, 2)
+  check.equal(summary.cancelled, {})
+  check.equal(stub.steps(events), {})
+end)
