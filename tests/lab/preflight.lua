@@ -49,8 +49,8 @@ end
 
 local EXPECTED = {
   a0 = { "networks: pod_subnet 10.96.0.0/23 and service_subnet 10.96.0.0/12 overlap",
-    "has no /24 for each of 4 nodes", "etcd-members: 2 members",
-    "port-holders: 6443 is held by systemd" },
+    "has no /24 for each of 4 nodes", "etcd%-members: 2 members",
+    "port%-holders: 6443 is held by systemd" },
   m0 = { "sudo: m0: sudo to root: wrong password" },
   m1 = { "ports: m0 cannot connect to 10.83.%d+.132:2380: no answer within 3 s",
     "etcd: /var/lib/etcd/old holds the data" },
