@@ -120,7 +120,7 @@ end
 --- What of archives must travel to a host; see kb.images.plan.
 -- @param archives archive or list of archives: several travel as one stream, shared layers once
 -- @param have table: runtime ("docker" or "containerd"), images (by id, the list of their names),
---   chains (docker: set of chain ids), blobs (containerd: set of digests)
+--   chains (docker: set of chain ids), blobs (containerd: set of digests), staged (digest -> bytes)
 -- @return plan
 function M.plan(archives, have)
   return plan_of.make(archives.images and { archives } or archives, have)

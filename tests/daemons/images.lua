@@ -9,7 +9,9 @@ local json = require "kb.json"
 local make = require "lib.imagefile"
 local proc = require "kb.core.proc"
 local program = require "lib.program"
+local remote = require "kb.remote"
 local scratch = require "lib.scratch"
+local stub = require "lib.stub"
 local sys = require "kb.core.sys"
 local task = require "kb.core.task"
 
@@ -133,4 +135,123 @@ test("docker takes an image whole, and a second one without the chain it has", f
   plan = images.plan({ one, two }, { runtime = "docker", images = { [image.id] = { "lab/one:1" },
     [image_two.id] = { "lab/two:1" } } })
   check.equal({ #plan.load, #plan.names, #plan.present, plan.bytes }, { 0, 0, 2, 0 })
+end)
+
+local playbook = [[
+local kb = require "kb"
+local images = kb.use "images"
+kb.play { "images", hosts = "all", function(host)
+  images.loaded(host, { archive = host.vars.archives, runtime = host.vars.runtime,
+    names = host:var("names") })
+end }
+]]
+
+-- This machine as a host whose commands find the test's daemons.
+local function host_with(env)
+  local connection = check.ok(remote.open { transport = "local", name = "h1" })
+  env.PATH = sys.getenv "PATH"
+  local function with_env(method)
+    return function(_, command, opts)
+      opts.env = env
+      return connection[method](connection, command, opts)
+    end
+  end
+  return setmetatable({ run = with_env "run", batch = with_env "batch", close = function()
+    connection:close()
+  end }, { __index = connection })
+end
+
+-- Have archives loaded by the operation; its last step, and the bytes that were sent for it.
+local function load(target, archives, names)
+  local connection
+  local events = stub.run(playbook, { verify = true,
+    vars = { runtime = target.runtime, archives = archives, names = names },
+    open = function()
+      connection = host_with(target.env)
+      return connection
+    end })
+  for i = #events, 1, -1 do
+    if events[i].event == "step" then
+      return events[i], connection:stats().sent
+    end
+  end
+end
+
+local function title(target, ...)
+  local step = load(target, ...)
+  check.equal(step.error, nil)
+  return step.title or step.reason
+end
+
+-- What the operation does with either runtime.
+local function loads(dir, target)
+  local one, image = archive_of(dir, "one", { base, first })
+  local two = archive_of(dir, "two", { base, second })
+  local step, sent = load(target, one.path)
+  check.equal(step.error, nil)
+  check.contains(step.title, "load 1 images: 2 of 2 layers")
+  check.ok(sent > 300000, sent)
+  check.contains(title(target, one.path), "has all 1 images")
+  step, sent = load(target, { one.path, two.path })
+  check.contains(step.title, "load 1 images: 1 of 2 layers")
+  check.ok(sent < 30000, ("%d bytes for the new layer"):format(sent))
+  local other = make.write(dir, "other.tar", make.docker_files(image, { "lab/one:1", "lab/x:2" }))
+  check.equal(title(target, other), "name 1 images")
+  check.contains(title(target, other), "has all 1 images")
+  -- the name alone does not do: it moves to the image that is asked for
+  local moved = make.write(dir, "moved.tar", make.docker_files(make.image { base, second, first },
+    { "lab/x:2", "lab/y:3" }))
+  -- containerd has each of its layers, docker the chain of the lower two
+  check.contains(title(target, moved, { "lab/x:2" }), ("load 1 images: %d of 3 layers"):format(
+    target.runtime == "docker" and 1 or 0))
+  check.contains(title(target, moved, { "docker.io/lab/x:2" }), "has all 1 images")
+  check.equal(title(target, other), "name 1 images")
+end
+
+local function refuses(dir, target, names)
+  local function refused(words, change)
+    local files = make.docker_files(make.image { base, second }, { "lab/bad:1" })
+    local path = make.write(dir, "bad.tar", change(files) or files)
+    local step = load(target, path)
+    check.contains(step.error.message, words)
+    check.equal(names():find("bad", 1, true), nil)
+  end
+  refused("truncated", function(files)
+    return make.tar(files):sub(1, 40000)
+  end)
+  refused("but should be", function(files)
+    files[2][2] = first
+  end)
+  refused("its path leads out", function(files)
+    table.insert(files, 1, { "../evil", "x" })
+  end)
+  refused("layer 2 of 2 is missing", function(files)
+    table.remove(files, 2)
+  end)
+end
+
+test("images.loaded: containerd gets what it lacks, once, and nothing broken", function()
+  local dir <close> = scratch()
+  local found <close> = daemons.programs(dir, programs, packages)
+  local server <close>, ctr, address = containerd(dir)
+  check.ok(found and server)
+  local target = { runtime = "containerd", env = { CONTAINERD_ADDRESS = address,
+    CONTAINERD_SNAPSHOTTER = "native" } }
+  loads(dir, target)
+  refuses(dir, target, function()
+    return run(with(ctr, "images", "ls", "-q"))
+  end)
+end)
+
+test("images.loaded: docker gets what it lacks, once, and nothing broken", function()
+  local dir <close> = scratch()
+  local found <close> = daemons.programs(dir, programs, packages)
+  local below <close>, _, address = containerd(dir)
+  local server <close>, client = docker(dir, address)
+  check.ok(found and below and server)
+  local target = { runtime = "docker", env = { DOCKER_HOST = client[3] } }
+  loads(dir, target)
+  refuses(dir, target, function()
+    return run(with(client, "image", "ls"))
+  end)
 end)

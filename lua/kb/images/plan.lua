@@ -32,12 +32,17 @@ local function hex(digest)
   return digest:match(":(%x+)$")
 end
 
+-- Whether the host has the content as a file, from which its own end of the stream is fed.
+local function is_staged(entry, have)
+  return have.staged[entry.digest] == entry.size
+end
+
 -- docker reads zstd only since 23.0, gzip always: zstd is decompressed on the way.
-local function docker_layer(image, layer)
+local function docker_layer(image, layer, have)
   local entry = layer.entry
   local plain = entry.compression == "zstd"
   return { archive = layer.archive or image.archive, entry = entry, plain = plain,
-    size = plain and entry.plain_size or entry.size }
+    staged = not plain and is_staged(entry, have), size = plain and entry.plain_size or entry.size }
 end
 
 -- docker looks for a layer by its chain, from the lowest up, and opens the file of the first that
@@ -50,7 +55,7 @@ local function docker_files(images, have)
       names[k] = hex(layer.diff_id) .. "/layer.tar"
       there = there and have.chains[layer.chain_id] or false
       if not there then
-        add(files, seen, names[k], docker_layer(image, layer))
+        add(files, seen, names[k], docker_layer(image, layer, have))
       end
     end
     for k, tag in ipairs(image.tags) do
@@ -93,21 +98,23 @@ end
 
 local function containerd_files(images, have)
   local files, seen, manifests = {}, {}, data.list {}
-  local function add_blob(digest, content)
+  local function add_blob(image, digest, content)
+    image.blobs[#image.blobs + 1] = digest
     if not (have.blobs[digest] and content.entry) then
       add(files, seen, "blobs/sha256/" .. hex(digest), content)
     end
   end
   for _, image in ipairs(images) do
+    image.blobs = {}
     local text, media_type = manifest_of(image)
     for _, name in ipairs(#image.tags > 0 and image.tags or { false }) do
       manifests[#manifests + 1] = descriptor(text, media_type, name)
     end
-    add_blob("sha256:" .. crypto.digest("sha256", text), { text = text, size = #text })
-    add_blob(image.id, { text = image.config.text, size = image.config.size })
+    add_blob(image, "sha256:" .. crypto.digest("sha256", text), { text = text, size = #text })
+    add_blob(image, image.id, { text = image.config.text, size = image.config.size })
     for _, layer in ipairs(image.layers) do
-      add_blob(layer.entry.digest, { archive = layer.archive or image.archive,
-        entry = layer.entry, size = layer.entry.size })
+      add_blob(image, layer.entry.digest, { archive = layer.archive or image.archive,
+        entry = layer.entry, staged = is_staged(layer.entry, have), size = layer.entry.size })
     end
   end
   local layout = '{"imageLayoutVersion":"1.0.0"}'
@@ -150,13 +157,13 @@ local function sort_images(archives, have)
   return send, names, present
 end
 
--- Archives that are compressed can be read in their order only. Layers that are files of their own
--- come after them, as they are.
+-- Archives that are compressed can be read in their order only. What the host has itself comes
+-- first, layers that are files of their own come last, as they are.
 local function in_order(files)
   local place = {}
   for i, file in ipairs(files) do
     place[file] = i
-    file.rank = file.entry and (file.archive.order or math.huge) or 0
+    file.rank = file.staged and -1 or file.entry and (file.archive.order or math.huge) or 0
   end
   table.sort(files, function(a, b)
     if a.rank ~= b.rank then
@@ -233,7 +240,9 @@ end
 
 local function send_file(file, current, give)
   give(header(file))
-  if file.text then
+  if file.staged then
+    return true
+  elseif file.text then
     give(file.text)
   else
     local source, message, code = open_at(file, current)
@@ -305,8 +314,14 @@ end
 
 local function sum_up(plan)
   for _, file in ipairs(plan.files) do
-    plan.bytes = plan.bytes + #header(file) + file.size + #tar.padding(file.size)
-    plan.layers_sent = plan.layers_sent + (file.entry and 1 or 0)
+    plan.bytes = plan.bytes + #header(file)
+    if file.staged then
+      plan.staged[#plan.staged + 1] = { digest = file.entry.digest, size = file.size,
+        padding = #tar.padding(file.size) }
+    else
+      plan.bytes = plan.bytes + file.size + #tar.padding(file.size)
+      plan.layers_sent = plan.layers_sent + (file.entry and 1 or 0)
+    end
   end
   plan.bytes = plan.bytes + (#plan.files > 0 and #tar.ending or 0)
   local layers = {}
@@ -324,17 +339,22 @@ end
 --- Work out what must travel.
 -- @param archives list of archives from kb.images
 -- @param have table: what the host has: runtime ("docker" or "containerd"), images (by id, the list
---   of their names), chains (docker: a set of chain ids) and blobs (containerd: a set of digests)
--- @return plan: load (list of images to send), present (list of images that are there), names (list
+--   of their names), chains (docker: a set of chain ids), blobs (containerd: a set of digests) and
+--   staged (contents that it has as files: digest -> bytes)
+-- @return plan: load (list of images to send; for containerd with blobs, the digests of what each
+--   consists of), present (list of images that are there), names (list
 --   of {id, name, existing}: names to give to images that are there), layers (how many different
---   ones those to load have), layers_sent, bytes (the exact length of the stream, 0 for none)
+--   ones those to load have), layers_sent, bytes (the exact length of the stream, 0 for none),
+--   staged (list of {digest, size, padding}: the host puts these contents, and so many zero bytes
+--   more, behind the first headers of 512 bytes that the stream begins with, one behind each)
 function M.make(archives, have)
   have = { runtime = have.runtime, images = have.images or {}, chains = have.chains or {},
-    blobs = have.blobs or {} }
+    blobs = have.blobs or {}, staged = have.staged or {} }
   for i, archive in ipairs(archives) do
     archive.order = i
   end
-  local plan = setmetatable({ files = {}, bytes = 0, layers = 0, layers_sent = 0 }, Plan)
+  local plan = setmetatable({ files = {}, bytes = 0, layers = 0, layers_sent = 0, staged = {} },
+    Plan)
   plan.load, plan.names, plan.present = sort_images(archives, have)
   if #plan.load > 0 then
     local files = have.runtime == "docker" and docker_files or containerd_files

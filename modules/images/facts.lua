@@ -1,0 +1,138 @@
+--- Facts about the images that a container runtime has.
+local json = require "kb.json"
+local kb = require "kb"
+local reference = require "kb.images.reference"
+
+local M = {}
+
+-- All images of docker, also those without a name: their layers count.
+local DOCKER = [[ids=$(docker image ls -aq --no-trunc 2>/dev/null | sort -u)
+[ -z "$ids" ] || docker image inspect \
+  --format '{{.Id}}|{{json .RepoTags}}|{{json .RootFS.Layers}}' $ids 2>/dev/null]]
+
+-- containerd files images by the digest of their manifest; which config, and so which image, that
+-- is, only the manifest says, or that of an index which is for this machine.
+local CONTAINERD = [[list=$(ctr -n k8s.io images check 2>/dev/null)
+printf '%s\n' "$list"
+show() {
+  text=$(ctr -n k8s.io content get "$1" 2>/dev/null) || return 0
+  printf '\n= %s\n%s\n' "$1" "$text"
+}
+for digest in $(printf '%s\n' "$list" | grep -o 'sha256:[0-9a-f]\{64\} ' | sort -u); do
+  show "$digest"
+  case $text in *manifest.list.v2*|*image.index.v1*)
+    for child in $(printf %s "$text" | grep -o 'sha256:[0-9a-f]\{64\}'); do show "$child"; done
+  esac
+done]]
+
+local function set_of(list)
+  local set = {}
+  for _, name in ipairs(type(list) == "table" and list or {}) do
+    set[reference.full(name)] = true
+  end
+  return set
+end
+
+local function of_docker(out)
+  local images = {}
+  for id, tags, layers in out:gmatch("(sha256:%x+)|([^|\n]*)|([^|\n]*)\n") do
+    local list = json.decode(layers)
+    images[id] = { names = set_of(json.decode(tags)),
+      layers = type(list) == "table" and table.move(list, 1, #list, 1, {}) or {} }
+  end
+  return images
+end
+
+-- The manifest of a digest, or that of an index which the host has; and its digest.
+local function manifest_of(digest, manifests)
+  local found = manifests[digest]
+  if type(found) ~= "table" or type(found.config) == "table" then
+    return found, digest
+  end
+  for _, child in ipairs(type(found.manifests) == "table" and found.manifests or {}) do
+    local below = manifests[child.digest]
+    if type(below) == "table" and type(below.config) == "table" then
+      return below, child.digest
+    end
+  end
+end
+
+local function blobs_of(manifest, digest)
+  local blobs = { digest, manifest.config.digest }
+  for _, layer in ipairs(manifest.layers) do
+    blobs[#blobs + 1] = layer.digest
+  end
+  return blobs
+end
+
+local MARK = "\n= sha256:"
+
+-- The list of images, and the manifests that follow it.
+local function sections(out)
+  local at = out:find(MARK, 1, true)
+  local list, manifests = out:sub(1, (at or 0) - 1), {}
+  while at do
+    local next_at = out:find(MARK, at + 1, true)
+    local digest, text = out:sub(at + 1, (next_at or 0) - 1):match("^= (sha256:%x+)\n(.*)$")
+    manifests[digest] = json.decode(text)
+    at = next_at
+  end
+  return list, manifests
+end
+
+-- An image whose layers went after they were unpacked can be run all the same.
+local function of_containerd(out)
+  local list, manifests = sections(out)
+  local images = {}
+  for line in list:gmatch("[^\n]+") do
+    local name, digest, status = line:match("^(%S+)%s+%S+%s+(sha256:%x+)%s+(%a+)")
+    local manifest
+    if digest and (status == "complete" or line:find("true%s*$")) then
+      manifest, digest = manifest_of(digest, manifests)
+    end
+    if manifest then
+      local id = manifest.config.digest
+      images[id] = images[id] or { names = {}, blobs = blobs_of(manifest, digest) }
+      images[id].names[name] = true
+    end
+  end
+  return images
+end
+
+--- The images of a container runtime, known by the digest of their configuration, which is what
+-- stays the same however an image came to the host.
+-- @param runtime string: "docker" or "containerd" (its namespace k8s.io)
+-- @return table: id -> { names (set of full names), layers (docker: list of diff ids), blobs
+-- (containerd: list of digests of what it consists of) }; empty when the runtime is not there or
+-- does not answer
+M.present = kb.fact {
+  name = "images.present",
+  command = function(runtime)
+    return runtime == "docker" and DOCKER or CONTAINERD
+  end,
+  parse = function(out, _, runtime)
+    return (runtime == "docker" and of_docker or of_containerd)(out)
+  end,
+  bare = {},
+}
+
+--- The contents that containerd has in its namespace k8s.io: manifests, configurations, layers as
+-- they came.
+-- @param runtime string: "containerd"
+-- @return set of digests
+M.contents = kb.fact {
+  name = "images.contents",
+  command = function(runtime)
+    return runtime == "containerd" and "ctr -n k8s.io content ls -q 2>/dev/null" or ":"
+  end,
+  parse = function(out)
+    local set = {}
+    for digest in out:gmatch("sha256:%x+") do
+      set[digest] = true
+    end
+    return set
+  end,
+  bare = {},
+}
+
+return M
