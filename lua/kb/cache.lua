@@ -2,7 +2,8 @@
 --
 -- In a run, a change forgets every answer that it did not state, since nobody knows what else its
 -- commands did; the next question asks the host. In a dry run nothing was done, so answers stay,
--- stated effects cover them, and the other facts of a changed subject become unknown.
+-- stated effects cover them, and the other facts of a changed subject become unknown. So do facts
+-- that depend on more than their subject (see `reads` in kb.fact), when that may have changed.
 
 local fact = require "kb.fact"
 local unknown = require "kb.unknown"
@@ -15,7 +16,8 @@ local M = {}
 --- A new, empty cache.
 -- @return cache
 function M.new()
-  return setmetatable({ values = {}, stamps = {}, rules = {}, subjects = {}, clock = 0 }, Cache)
+  return setmetatable({ values = {}, stamps = {}, rules = {}, subjects = {}, foretold = {},
+    clock = 0 }, Cache)
 end
 
 function Cache:_tick()
@@ -49,6 +51,10 @@ function Cache:look(key, name, ...)
     end
   end
   local changed = self.subjects[fact.subject(key)]
+  if not changed or changed.stamp <= stamp then
+    local reads = #self.foretold > 0 and fact.find(name).reads
+    changed = reads and self:touching(reads(...), stamp)
+  end
   if changed and changed.stamp > stamp then
     return true, changed.unknown
   end
@@ -58,16 +64,58 @@ function Cache:look(key, name, ...)
   return false
 end
 
+local function is_at_or_below(path, dir)
+  return path == dir or dir == "/" or path:sub(1, #dir + 1) == dir .. "/"
+end
+
+-- Whether an entry of an effect says that something at, above or below a path is changed.
+local function touches(entry, path)
+  if type(entry) == "function" then
+    return (entry("file.changed", path))
+  end
+  local of = entry[1]:find("^file%.") and entry[2]
+  return type(of) == "string" and (is_at_or_below(of, path) or is_at_or_below(path, of))
+end
+
+local function touches_any(change, paths)
+  for _, path in ipairs(change.scope == "host" and paths or {}) do
+    for _, entry in ipairs(change.effect) do
+      if touches(entry, path) then
+        return true
+      end
+    end
+  end
+  return false
+end
+
+--- The newest foretold change that may alter what is read from some paths.
+-- @param paths list of strings; nil: from anything at all
+-- @param stamp number: only what was foretold later
+-- @return table: unknown and stamp; nil when there is none
+function Cache:touching(paths, stamp)
+  for i = #self.foretold, 1, -1 do
+    local change = self.foretold[i]
+    if change.stamp <= stamp then
+      return nil
+    elseif not paths or change.scope == "anything" or touches_any(change, paths) then
+      return change
+    end
+  end
+end
+
 --- File the effect of a change that a dry run did not make.
 -- @param effect list: entries { fact name, arguments..., value }, or functions
 -- (name, arguments...) -> found, value for whole families of facts
 -- @param title string: the change, for "known after …"
-function Cache:assume(effect, title)
-  local stamp = self:_tick()
+-- @param scope string: "host" (the effect says what it changes there), "anything" (nobody has said
+-- what it changes) or "elsewhere" (it is not a change of this host)
+function Cache:assume(effect, title, scope)
+  local change = { stamp = self:_tick(), unknown = unknown.new("known after: " .. title),
+    effect = effect, scope = scope or "host" }
+  table.insert(self.foretold, change)
   for _, entry in ipairs(effect) do
     if type(entry) == "table" then
-      self.subjects[fact.subject(M.entry_key(entry))] =
-        { stamp = stamp, unknown = unknown.new("known after: " .. title) }
+      self.subjects[fact.subject(M.entry_key(entry))] = change
     end
   end
   self:_state(effect)

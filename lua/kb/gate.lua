@@ -85,9 +85,8 @@ function M.wait(host, given)
     error(answer, 0)
   end
   if not host.run.apply then
-    if gate.becomes ~= nil then
-      host:_assume({ taken_for_granted(gate) }, gate.title)
-    end
+    host:_assume(gate.becomes ~= nil and { taken_for_granted(gate) } or {}, gate.title,
+      "elsewhere")
     return emit(host, gate, "same", { reason = "would wait: " .. gate.title })
   end
   local done, seconds = xpcall(wait, err.keep_traceback, host, gate)

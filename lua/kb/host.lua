@@ -130,15 +130,27 @@ function Host:facts(questions, as)
   self.machine:ask(self:_user(as), questions, self.play.trail)
 end
 
+-- What is not known of a command that reads, in a dry run.
+function Host:_unread(options)
+  if self.run.offline then
+    return unknown.new("not known without a host")
+  end
+  return not self.run.apply and self.machine:doubt(self:_user(), options.reads) or nil
+end
+
 --- Run a command that only reads; a dry run runs it, too.
+-- Once a dry run has foretold a change, it does not know the result; `reads` says which changes
+-- matter.
 -- @param command string: POSIX sh
--- @param options table: timeout (seconds), ok (list of accepted exit statuses, {0})
+-- @param options table: timeout (seconds), ok (list of accepted exit statuses, {0}), reads (list of
+-- paths: the files and directories that the result depends on, and nothing else)
 -- @return result: code, out, err
 -- @raise kb.err when it fails
 function Host:read(command, options)
   options = options or {}
-  if self.run.offline then
-    unknown.stop(unknown.new("not known without a host"), "the playbook reads: " .. command)
+  local why = self:_unread(options)
+  if why then
+    return unknown.guard { code = why, out = why, err = why }
   end
   local result, message, code = self:_execute({ run = command, timeout = options.timeout or 60 })
   if not result then
@@ -203,8 +215,8 @@ function Host:_commit(as, effect)
   self.machine:commit(self:_user(as), effect)
 end
 
-function Host:_assume(effect, title)
-  self.machine:assume(effect, title)
+function Host:_assume(effect, title, scope)
+  self.machine:assume(effect, title, scope)
 end
 
 function Host:_ask_again(as, ...)

@@ -220,6 +220,13 @@ function M.is_unknown(value)
   return unknown.is(value)
 end
 
+--- When an unknown will be known.
+-- @param value unknown
+-- @return string: "known after …"
+function M.reason(value)
+  return unknown.reason(value)
+end
+
 --- One change made of several plans, each of which knows what those before it will have done.
 -- @param ask function(fact name, args...): as a plan gets it
 -- @param plans list of functions(ask) -> change, or nil and a reason

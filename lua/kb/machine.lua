@@ -25,7 +25,7 @@ local PATIENCE = 3
 -- @return machine
 function M.new(run, name, settings)
   return setmetatable({ run = run, name = name, settings = settings, caches = {}, assumed = {},
-    changes = 0, trips = 0, ahead = MANY, lock = task.condition() }, Machine)
+    learnt = 0, changes = 0, trips = 0, ahead = MANY, lock = task.condition() }, Machine)
 end
 
 -- What is known to a user; what a dry run has foretold before holds for a new one, too.
@@ -34,7 +34,7 @@ function Machine:_cache(user)
   if not self.caches[user] then
     local known = cache.new()
     for _, change in ipairs(self.assumed) do
-      known:assume(change.effect, change.title)
+      known:assume(change.effect, change.title, change.scope)
     end
     self.caches[user] = known
   end
@@ -224,11 +224,39 @@ end
 --- A dry run foretells a change.
 -- @param effect list
 -- @param title string
-function Machine:assume(effect, title)
-  self.assumed[#self.assumed + 1] = { effect = effect, title = title }
+-- @param scope string: see Cache:assume
+function Machine:assume(effect, title, scope)
+  local change = { effect = effect, title = title, scope = scope }
+  self.assumed[#self.assumed + 1] = change
   for _, known in pairs(self.caches) do
-    known:assume(effect, title)
+    known:assume(effect, title, scope)
   end
+  if scope ~= "elsewhere" then
+    table.insert(self.run.foretold, { title = title, machine = self })
+  end
+end
+
+--- A dry run comes to a place where this machine comes after what others have done so far: what it
+-- answers to a test of anything at all is not known when something was foretold of them.
+function Machine:learn()
+  local foretold = self.run.foretold
+  for i = #foretold, self.learnt + 1, -1 do
+    local change = foretold[i]
+    if change.machine ~= self then
+      self:assume({}, ("%s on %s"):format(change.title, change.machine.name), "elsewhere")
+      break
+    end
+  end
+  self.learnt = #foretold
+end
+
+--- Whether a dry run has foretold something that may alter what a user reads here.
+-- @param user string or nil
+-- @param paths list of strings: where it is read from; nil: from anything at all
+-- @return unknown, or nil
+function Machine:doubt(user, paths)
+  local change = self:_cache(user):touching(paths, 0)
+  return change and change.unknown
 end
 
 -- Lua that acts on the operator's machine: nil and a message is its refusal.

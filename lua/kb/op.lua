@@ -9,7 +9,10 @@
 --                                                   { put_tree = { dir = …, path = … } }, or
 --                                                   { call = function } on the operator's machine
 --       diff = text,                                for people
---       effect = { { "file.stat", path, value }, … } }   the facts as they will be
+--       effect = { { "file.stat", path, value }, … } }   the facts as they will be; {}: none.
+--                                                   Absent: nobody knows
+--       perhaps = reason                            a dry run cannot know whether it is needed: the
+--                                                   effect is what will be true in either case
 --
 -- It changes nothing itself. The runner runs the actions, or in a dry run does not, and files the
 -- effect among the host's facts.
@@ -75,6 +78,7 @@ function Op:decide(clean, ask)
   end
   if change then
     change.actions = change.actions or {}
+    change.unstated = change.unstated or change.effect == nil
     change.effect = change.effect or {}
     change.title = change.title or self.name
   end

@@ -57,11 +57,34 @@ function M.play(given)
   return play
 end
 
+-- Errors that no playbook can mend: they end the preview or the work on a host.
+local passing = { unknown = true, cancelled = true }
+
+local function unless_passing(ok, ...)
+  if not ok and passing[err.kind((...))] then
+    error((...), 0)
+  end
+  return ok, ...
+end
+
+-- Lua's own, but what a dry run cannot know cannot be caught: the playbook would go on as if it had
+-- failed in the run.
+local guarded = {
+  pcall = function(...)
+    return unless_passing(pcall(...))
+  end,
+  xpcall = function(fn, handler, ...)
+    return unless_passing(xpcall(fn, function(e)
+      return passing[err.kind(e)] and e or handler(e)
+    end, ...))
+  end,
+}
+
 -- What a playbook may use as globals: Lua's own, and nothing is made.
 local function environment()
   return setmetatable({}, {
     __index = function(_, name)
-      local value = _G[name]
+      local value = guarded[name] or _G[name]
       if value == nil then
         local file, line = err.position()
         err.raise("usage", ("'%s' is not defined"):format(tostring(name)),
@@ -222,7 +245,7 @@ local function load_own(name, dir)
       return own[path]
     end
     if sys.stat(path) then
-      local chunk, message = loadfile(path)
+      local chunk, message = loadfile(path, "t", environment())
       own[path] = chunk and chunk(name, path) or err.raise("usage", message)
       return own[path]
     end

@@ -95,15 +95,27 @@ function Run:_settle(play, name, e)
   if outcome == "failed" or outcome == "unreachable" then
     play.failed = (play.failed or 0) + 1
   end
-  self:_emit("host", { host = name, play = play.name, status = outcome, error = e })
+  local m = self.machines[name]
+  self:_emit("host", { host = name, play = play.name, status = outcome, error = e,
+    address = m and m.settings.address })
 end
 
 function Run:_too_many_failed(play)
   return play.max_fail ~= nil and (play.failed or 0) > share(play.max_fail, #play.names)
 end
 
+-- In a dry run: the host of the running task comes after what the others have done so far.
+function Run:_learn()
+  local at_work = not self.apply and self.at_work[coroutine.running()]
+  if at_work then
+    at_work:learn()
+  end
+end
+
 function Run:_host_body(play, name)
   local ok, e = xpcall(function()
+    self.at_work[coroutine.running()] = self:machine(name)
+    self:_learn()
     play.body(self:host(play, name))
   end, err.keep_traceback)
   if not ok then
@@ -229,7 +241,8 @@ local current -- the run in hand: there is one in a process
 -- seconds
 -- @raise kb.err of kind usage before anything is connected
 function M.run(plays, options)
-  local run = setmetatable({ machines = {}, lost = {}, plays = {}, passed = {}, cancelled = {},
+  local run = setmetatable({ machines = {}, lost = {}, plays = {}, passed = {}, foretold = {},
+    cancelled = {}, at_work = setmetatable({}, { __mode = "k" }),
     counts = { failed = 0, unreachable = 0, ended = 0 }, progress = task.condition(),
     exchange = exchange.new() }, Run)
   for k, v in pairs(options) do
@@ -324,7 +337,13 @@ function M.on(host, name, fn)
     err.raise("failed", ("%s has %s and cannot be asked"):format(name,
       host.run.lost[name].outcome), { host = host.name })
   end
-  return fn(host.run:host(host.play, name))
+  local run = host.run
+  if not run.apply then
+    run:machine(name):learn()
+  end
+  local results = table.pack(fn(run:host(host.play, name)))
+  run:_learn()
+  return table.unpack(results, 1, results.n)
 end
 
 -- How often a host has passed a place of a play, however often it was entered by kb.on.
@@ -340,7 +359,9 @@ end
 -- @param fn function()
 -- @return what fn returned
 function M.once(host, key, fn)
-  return host.run.exchange:once(key, fn)
+  local results = table.pack(host.run.exchange:once(key, fn))
+  host.run:_learn()
+  return table.unpack(results, 1, results.n)
 end
 
 local Value = { __name = "kb.value" }
@@ -370,6 +391,7 @@ function Value:get()
   run.exchange:await(function()
     return self.given
   end)
+  run:_learn()
   if self.given then
     return self.given[1]
   end

@@ -45,7 +45,7 @@ end
 -- @return change, or nil and the reason of the last plan
 function M.combine(ask, plans, title)
   local whole = { actions = {}, effect = {} }
-  local titles, diffs, reason = {}, {}, nil
+  local titles, diffs, reason, sure = {}, {}, nil, false
   local function informed(name, ...)
     local found, value = stated(whole.effect, name, ...)
     if found then
@@ -60,11 +60,15 @@ function M.combine(ask, plans, title)
       titles[#titles + 1], diffs[#diffs + 1] = change.title, change.diff
       append(whole.actions, change.actions)
       add_effects(whole.effect, change.effect)
+      sure = sure or not change.perhaps
+      whole.unstated = whole.unstated or change.unstated or change.effect == nil
+      whole.perhaps = whole.perhaps or change.perhaps
     end
   end
   if #titles == 0 then
     return nil, reason
   end
+  whole.perhaps = not sure and whole.perhaps or nil
   whole.title = title or table.concat(titles, "; ")
   whole.diff = #diffs > 0 and table.concat(diffs, "\n") or nil
   return whole

@@ -148,10 +148,25 @@ function Step:_result(change, outcomes)
     result[k] = v
   end
   if not outcomes and not change.preview then
-    for _, field in ipairs(self.op.returns or {}) do
-      result[field] = unknown.new(("known after: %s on %s"):format(change.title, self.host.name))
-    end
+    self:_leave_unknown(result, change)
   end
+  return unknown.guard(result)
+end
+
+function Step:_leave_unknown(result, change)
+  local why = unknown.new(("known after: %s on %s"):format(change.title, self.host.name))
+  for _, field in ipairs(self.op.returns or {}) do
+    result[field] = why
+  end
+end
+
+-- A dry run cannot know whether the change is needed.
+function Step:_perhaps(change)
+  self.host:_assume(change.effect, change.title, change.unstated and "anything" or "host")
+  self:_event("unknown", { title = change.title, reason = change.perhaps, diff = change.diff })
+  local result = { title = change.title,
+    changed = unknown.new(("known after: %s on %s"):format(change.title, self.host.name)) }
+  self:_leave_unknown(result, change)
   return unknown.guard(result)
 end
 
@@ -178,18 +193,29 @@ function Step:_attempt(given)
     return { changed = false, reason = reason }
   end
   self.title = change.title
-  local outcomes
   if run.apply then
-    self:_event("running", { title = change.title })
-    outcomes = self:_do(change, args)
-    self.host:_commit(args.as, change.effect)
-    if run.verify then
-      self:_verify(change, args)
-    end
-  else
-    self.host:_assume(change.effect, change.title)
+    return self:_apply(change, args)
+  elseif change.perhaps then
+    return self:_perhaps(change)
   end
-  self:_event("changed", { title = change.title, diff = change.diff, reason = change.reason })
+  self.host:_assume(change.effect, change.title, change.unstated and "anything" or "host")
+  self:_changed(change)
+  return self:_result(change)
+end
+
+function Step:_changed(change)
+  self:_event("changed", { title = change.title, diff = change.diff, reason = change.reason,
+    unstated = change.unstated or nil })
+end
+
+function Step:_apply(change, args)
+  self:_event("running", { title = change.title })
+  local outcomes = self:_do(change, args)
+  self.host:_commit(args.as, change.effect)
+  if self.host.run.verify then
+    self:_verify(change, args)
+  end
+  self:_changed(change)
   return self:_result(change, outcomes)
 end
 

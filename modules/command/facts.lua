@@ -5,6 +5,8 @@ local M = {}
 
 --- Whether a command that only reads succeeds: exits with 0.
 -- @param text string: POSIX sh; its output is thrown away
+-- @param ... strings: the files and directories that the answer depends on, and nothing else; none:
+-- it may depend on anything
 -- @return boolean; of a bare machine false
 M.test = kb.fact {
   name = "command.test",
@@ -17,6 +19,9 @@ M.test = kb.fact {
       return nil, "the test was killed"
     end
     return code == 0
+  end,
+  reads = function(_, ...)
+    return ... and { ... } or nil
   end,
   bare = false,
 }

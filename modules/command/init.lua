@@ -2,6 +2,10 @@
 -- A command alone changes something every time. A guard (creates, removes, unless, only_if) says
 -- when there is nothing to do, so that a second run does nothing; `effect` says what will be, so
 -- that a dry run knows it in later steps.
+--
+-- A dry run asks the tests of unless and only_if, too, as long as it has foretold no change that
+-- could make them come out otherwise. After one it cannot know: the command is shown as one that
+-- may run. `reads` says which files the tests look at, so that other changes do not matter.
 
 local kb = require "kb"
 local plan = require "modules.command.plan"
@@ -17,12 +21,13 @@ local M = {}
 -- @param unless string: a command that only reads; when it succeeds there is nothing to do, and
 -- after the run it must succeed
 -- @param only_if string: a command that only reads; when it fails there is nothing to do
+-- @param reads list: the files and directories that unless and only_if look at, and nothing else
 -- @param stdin content: what the command reads; the place for secrets
 -- @param env map: environment variables; never secrets, which others on the host could see
--- @param cwd path: where it is run
+-- @param cwd path: where it is run; the tests of unless and only_if are not run there
 -- @param ok list: exit statuses that are no failure
 -- @param preview map: what a dry run takes for the results: { out = "…" }
--- @param effect table: a list of facts as they will be: { { "file.stat", "/x", { … } }, … }
+-- @param effect table: facts as they will be: { { "file.stat", "/x", { … } }, … }; {}: as they are
 -- @param title string: what it does, in few words; absent: the beginning of the text
 M.run = kb.op {
   name = "command.run",
@@ -31,6 +36,7 @@ M.run = kb.op {
     { "creates", "path", "what it makes" }, { "removes", "path", "what it removes" },
     { "unless", "string", "a test: nothing to do when it succeeds" },
     { "only_if", "string", "a test: nothing to do when it fails" },
+    { "reads", "list", "the files that unless and only_if look at" },
     { "stdin", "content", "what the command reads", unknown = true },
     { "env", "map", "environment variables" }, { "cwd", "path", "where it is run" },
     { "ok", "list", "exit statuses that are no failure", default = { 0 } },

@@ -7,7 +7,7 @@ local program = require "lib.program"
 local scratch = require "lib.scratch"
 local sys = require "kb.core.sys"
 
-local NODES = { "a0", "m0", "w0", "w1" }
+local NODES = { "a0", "m0", "m1", "m2", "w0", "w1", "w2" }
 local STEPS = 40
 
 -- Run a shell text here and expect success.

@@ -117,3 +117,31 @@ test("the same failure on two hosts is shown once, with the evidence of the firs
   check.contains(text, "evidence: seen on h3\n")
   check.equal(text:find("seen on h2", 1, true), nil)
 end)
+
+test("failures that differ in the host that they name are one", function()
+  local rep, out = collecting(0)
+  for i, host in ipairs { "w-1", "w-2" } do
+    rep:emit { event = "host", host = host, play = "p", status = "failed", address = "10.0.0." .. i,
+      error = err.new("failed", ("%s does not answer at 10.0.0.%d:22"):format(host, i),
+        { host = host, evidence = "seen on " .. host }) }
+  end
+  rep:emit { event = "host", host = "w-10", play = "p", status = "failed", address = "10.0.0.10",
+    error = err.new("failed", "w-1 does not answer", { host = "w-10" }) }
+  rep:finish(summary)
+  local text = table.concat(out)
+  check.contains(text, "FAILED w-1 w-2\n<host> does not answer at <address>:22\n")
+  check.contains(text, "evidence: of w-1:\n    seen on w-1\n")
+  check.contains(text, "FAILED w-10\nw-1 does not answer\n")
+end)
+
+test("a dry run says what may be needed, and what it took for granted", function()
+  local rep, out = collecting(0)
+  rep:emit(step("unknown", { reason = "whether it is needed is known after: copy" }))
+  rep:emit(step("changed", { unstated = true }))
+  rep:finish { counts = { failed = 0, unreachable = 0, ended = 0 }, cancelled = {}, seconds = 1,
+    dry_run = true }
+  local text = table.concat(out)
+  check.contains(text, "may run    h1  act\n")
+  check.contains(text, "1 command does not say what it changes; what comes after is foretold as if "
+    .. "it changed nothing else\n1 change to make, 1 that may be needed, 0 as asked, in 1.0 s")
+end)

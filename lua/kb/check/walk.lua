@@ -152,7 +152,7 @@ function Walk:_argument(o, key, value, host)
   local declared = entry and { entry } or o.declared
   local ok, e = pcall(args.check, declared, { [key] = given or "" }, o.name)
   if not ok then
-    self:_at(value, e.message)
+    self:_at(value, err.wrap(e).message)
   end
   if entry and entry.file and given then
     self:_local_file(entry, given, value, host)
@@ -163,7 +163,7 @@ end
 function Walk:_local_file(entry, name, node, host)
   local ok, path = pcall(require("kb.localfile").find, name, self.file.dir, entry.file)
   if not ok then
-    self:_at(node, path.message)
+    self:_at(node, err.wrap(path).message)
   elseif entry.file == "templates" and host and host.play then
     self.variables.template(path, host.play, self.given_vars, self.file.line(node.pos))
   end
@@ -200,7 +200,7 @@ function Walk:_module_call(of, node, scope)
     return of.module[name]
   end)
   if not ok then
-    self:_at(node, o.message)
+    self:_at(node, err.wrap(o).message)
   elseif type(o) == "table" and o.declared then
     self:_operation(o, node, scope)
   end
@@ -259,7 +259,7 @@ function visit.Method(walk, node, scope)
   if of and of.kind == "host" and node.name == "fact" and first and first.tag == "String" then
     local ok, e = pcall(fact.find, first.value)
     if not ok then
-      walk:_at(first, e.message)
+      walk:_at(first, err.wrap(e).message)
     end
   end
   walk:_node(node.object, scope)

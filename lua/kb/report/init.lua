@@ -18,7 +18,8 @@ local M = {}
 -- @return report
 function M.new(views)
   return setmetatable({ views = views, failures = {}, maskers = {},
-    counts = { changed = 0, same = 0, failed = 0, unknown = 0, cancelled = 0 } }, Report)
+    counts = { changed = 0, same = 0, failed = 0, unknown = 0, cancelled = 0, perhaps = 0,
+      unstated = 0 } }, Report)
 end
 
 -- Events are a few tables deep; what is deeper, or not ours to look into, is shown as text.
@@ -39,6 +40,13 @@ local function masked(value, depth)
   return copy
 end
 
+function Report:_count(event)
+  local counts = self.counts
+  counts[event.status] = counts[event.status] + 1
+  counts.perhaps = counts.perhaps + (event.status == "unknown" and not event.error and 1 or 0)
+  counts.unstated = counts.unstated + (event.unstated and 1 or 0)
+end
+
 --- Tell an event.
 -- @param event table
 function Report:emit(event)
@@ -48,7 +56,7 @@ function Report:emit(event)
     self:_flush(event.host, "err")
   end
   if event.event == "step" and self.counts[event.status] then
-    self.counts[event.status] = self.counts[event.status] + 1
+    self:_count(event)
   elseif event.event == "host" and (event.status == "failed" or event.status == "unreachable") then
     self.failures[#self.failures + 1] = event
   end
@@ -90,7 +98,7 @@ function Report:_flush(host, kind)
   end
 end
 
--- An error's text without what differs from host to host, and with its evidence (or another one).
+-- An error's text without its host, and with its evidence or another one.
 local function text_of(e, evidence)
   local host, own = e.host, e.evidence
   e.host, e.evidence = nil, evidence
@@ -99,29 +107,54 @@ local function text_of(e, evidence)
   return text
 end
 
--- The same failure on many hosts is one entry. Evidence has times and process ids, so it is that
--- of the first host.
-local function grouped(failures)
-  local list, by_text = {}, {}
-  for _, event in ipairs(failures) do
-    local e = event.error
-    local key = text_of(e, nil)
-    local entry = by_text[key]
-    if not entry then
-      entry = { hosts = {}, text = text_of(e, e.evidence), status = event.status,
-        traceback = e.traceback }
-      by_text[key] = entry
-      list[#list + 1] = entry
-    elseif #entry.hosts == 1 then
-      local first = entry.error
-      entry.text = text_of(first, first.evidence and ("of %s:\n%s"):format(entry.hosts[1],
-        first.evidence))
-    end
-    entry.error = entry.error or e
-    table.insert(entry.hosts, event.host)
+-- A text in which a whole word is replaced.
+local function without(text, word, mark)
+  return word and (text:gsub("%f[%w]" .. word:gsub("%p", "%%%0") .. "%f[%W]", mark)) or text
+end
+
+-- An error's text as it would be for any host.
+local function text_of_any(event)
+  local text = without(text_of(event.error, nil), event.address, "<address>")
+  return without(text, event.host, "<host>")
+end
+
+-- What a group of equal failures shows. Evidence has times and process ids, so it is that of the
+-- first host.
+local function text_of_group(group)
+  local first = group[1]
+  local evidence = first.error.evidence
+  if #group == 1 then
+    return text_of(first.error, evidence)
   end
-  for _, entry in ipairs(list) do
-    entry.error = nil
+  local text = text_of(first.error, nil)
+  for _, event in ipairs(group) do
+    if text_of(event.error, nil) ~= text then
+      text = text_of_any(first)
+      break
+    end
+  end
+  return text .. (evidence and ("\n  evidence: of %s:\n    %s"):format(first.host,
+    (evidence:gsub("\n", "\n    "))) or "")
+end
+
+-- The same failure on many hosts is one entry, also when it names its host.
+local function grouped(failures)
+  local groups, by_text, list = {}, {}, {}
+  for _, event in ipairs(failures) do
+    local key = text_of_any(event)
+    if not by_text[key] then
+      by_text[key] = {}
+      groups[#groups + 1] = by_text[key]
+    end
+    table.insert(by_text[key], event)
+  end
+  for i, group in ipairs(groups) do
+    local hosts = {}
+    for _, event in ipairs(group) do
+      hosts[#hosts + 1] = event.host
+    end
+    list[i] = { hosts = hosts, text = text_of_group(group), status = group[1].status,
+      traceback = group[1].error.traceback }
   end
   return list
 end

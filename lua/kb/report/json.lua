@@ -1,12 +1,13 @@
 --- One JSON object per event, and a summary at the end, on standard output.
 --
 -- Every object has `event`. `step`: play, host, id (the same in a dry run and in the run), op,
--- status (running, changed, same, failed, unknown, cancelled), title, reason, diff, seconds,
--- file, line,
+-- status (running, changed, same, failed, cancelled; in a dry run also unknown: with an error the
+-- preview of the host ends here, without one the step may be needed), title, reason, diff, seconds,
+-- file, line, unstated (true: nobody has said what the command changes),
 -- error {kind, message, command, status, output, evidence}. `play`: play, status, hosts, seconds.
--- `host`: play, host, status. `retry`: host, message. `summary`: steps, counts, failures, seconds,
--- dry_run, interrupted, cancelled (hosts that were stopped in the middle), trips (requests by
--- host). Bytes that are not UTF-8 are written as U+FFFD.
+-- `host`: play, host, address, status. `retry`: host, message. `summary`: steps, counts, failures,
+-- seconds, dry_run, interrupted, cancelled (hosts that were stopped in the middle), trips (requests
+-- by host). Bytes that are not UTF-8 are written as U+FFFD.
 
 local data = require "kb.data"
 local json = require "kb.json"

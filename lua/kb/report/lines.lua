@@ -8,12 +8,13 @@ Lines.__index = Lines
 local M = {}
 
 local styles = { changed = "yellow", same = "green", failed = "red bold", unknown = "magenta",
-  unreachable = "red bold", cancelled = "red", ended = "magenta", skipped = "faint" }
+  ["may run"] = "magenta", unreachable = "red bold", cancelled = "red", ended = "magenta",
+  skipped = "faint" }
 
 --- A view that writes lines.
 -- @param options table: verbose (integer: 1 shows what stayed the same, 2 also what commands
--- print), diff (boolean), dry_run (boolean), write (function(text); standard output if
--- absent), quiet @return view
+-- print), diff (boolean), write (function(text); standard output if absent), quiet
+-- @return view
 function M.new(options)
   local view = setmetatable(options, Lines)
   view.write = options.write or function(text)
@@ -54,6 +55,18 @@ local function what_failed(title, message)
   return message:sub(1, #title) == title and message or ("%s: %s"):format(title, message)
 end
 
+-- Either a step that may be needed, or the one at which a preview ends.
+function Lines:_unknown(event)
+  if event.error then
+    return self:_line("unknown", event.host, ("%s: %s"):format(event.op, event.error.message),
+      event)
+  end
+  self:_line("may run", event.host, event.title, event)
+  if self.diff then
+    self:_diff(event.reason)
+  end
+end
+
 local shown = {}
 
 function shown.play(self, event)
@@ -83,7 +96,7 @@ function shown.step(self, event)
   elseif status == "cancelled" then
     self:_line("cancelled", event.host, event.title or event.op, event)
   elseif status == "unknown" then
-    self:_line("unknown", event.host, ("%s: %s"):format(event.op, event.error.message), event)
+    self:_unknown(event)
   end
 end
 
@@ -140,6 +153,9 @@ function M.total(summary)
   local steps, counts = summary.steps, summary.counts
   local parts = { summary.dry_run and plural(steps.changed, "change") .. " to make"
     or plural(steps.changed, "change") .. " made", steps.same .. " as asked" }
+  if (steps.perhaps or 0) > 0 then
+    table.insert(parts, 2, steps.perhaps .. " that may be needed")
+  end
   if summary.interrupted then
     table.insert(parts, 1, "interrupted")
   end
@@ -155,6 +171,14 @@ function M.total(summary)
   return ("%s, in %.1f s"):format(table.concat(parts, ", "), summary.seconds)
 end
 
+-- What a dry run took for granted.
+local function assumption(summary)
+  local n = summary.dry_run and summary.steps.unstated or 0
+  return n > 0 and ("%s %s not say what %s; what comes after is foretold as if %s nothing else\n")
+    :format(plural(n, "command"), n == 1 and "does" or "do", n == 1 and "it changes"
+      or "they change", n == 1 and "it changed" or "they changed") or ""
+end
+
 --- Show the failures, each once, and the total.
 -- @param summary table
 function Lines:finish(summary)
@@ -167,7 +191,7 @@ function Lines:finish(summary)
     end
   end
   if not self.quiet or #summary.failures > 0 or summary.interrupted then
-    self.write("\n" .. M.total(summary) .. "\n")
+    self.write("\n" .. assumption(summary) .. M.total(summary) .. "\n")
   end
 end
 

@@ -32,7 +32,7 @@ kb.play { "files", hosts = "all", become = true, function(host)
     sha256 = digest, via = "operator", mode = "0600" })
   command.run(host, { "cp /opt/lab/bin/tool /usr/local/bin/tool", creates = "/usr/local/bin/tool" })
   command.run(host, { "cat >/etc/lab/words", stdin = "words",
-    unless = "grep -q words /etc/lab/words" })
+    unless = "grep -q words /etc/lab/words", reads = "/etc/lab/words" })
 end }
 
 kb.play { "packages", hosts = "all", become = true, function(host)

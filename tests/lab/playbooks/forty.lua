@@ -54,7 +54,7 @@ kb.play { "configuration", hosts = "all", become = true, function(host)
   files.file(host, { RELEASE .. "/index.html", owner = "forty", group = "forty",
     content = host:fact("file.content", RELEASE .. "/words.conf"):lower() })
   command.run(host, { "mkdir -p /opt/forty && touch /opt/forty/stamp",
-    unless = "test -e /opt/forty/stamp" })
+    unless = "test -e /opt/forty/stamp", reads = { "/opt/forty/stamp" } })
   command.run(host, { "rm /etc/issue.net", removes = "/etc/issue.net" })
 end }
 
