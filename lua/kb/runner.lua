@@ -1,5 +1,6 @@
 --- Runs a playbook: plays in the order of their needs, hosts of a play side by side.
 
+local batch = require "kb.batch"
 local err = require "kb.err"
 local exchange = require "kb.exchange"
 local host_of = require "kb.host"
@@ -23,31 +24,6 @@ local by_kind = { unknown = "ended", unreachable = "unreachable", cancelled = "c
 local function outcome_of(e, name)
   local outcome = by_kind[err.kind(e)] or "failed"
   return outcome == "unreachable" and e.host ~= name and "failed" or outcome
-end
-
--- "30%" of n, rounded down; a number as it is.
-local function share(value, n)
-  local percent = tostring(value):match("^(%d+)%%$")
-  local count = percent and n * tonumber(percent) // 100 or math.tointeger(value)
-  if not count or count < 0 then
-    err.raise("usage", ('"%s" is neither a number nor a percentage'):format(tostring(value)))
-  end
-  return math.tointeger(count)
-end
-
--- Split the hosts as `serial` says; the last of a list of sizes holds for the rest.
-local function batches(names, serial)
-  if not serial then
-    return { names }
-  end
-  local sizes = type(serial) == "table" and serial or { serial }
-  local list, from = {}, 1
-  while from <= #names do
-    local size = math.max(1, share(sizes[math.min(#list + 1, #sizes)], #names))
-    list[#list + 1] = table.move(names, from, math.min(from + size - 1, #names), 1, {})
-    from = from + size
-  end
-  return list
 end
 
 --- The machine of a host name, shared by all plays.
@@ -101,7 +77,7 @@ function Run:_settle(play, name, e)
 end
 
 function Run:_too_many_failed(play)
-  return play.max_fail ~= nil and (play.failed or 0) > share(play.max_fail, #play.names)
+  return play.max_fail ~= nil and (play.failed or 0) > batch.share(play.max_fail, #play.names)
 end
 
 -- In a dry run: the host of the running task comes after what the others have done so far.
@@ -187,7 +163,7 @@ function Run:_play(play)
       reason = play.skipped and "none of its hosts is left" or "it has no hosts" })
   end
   self:_emit("play", { play = play.name, status = "started", hosts = #left })
-  for _, names in ipairs(batches(play.names, play.serial)) do
+  for _, names in ipairs(batch.split(play.names, play.serial)) do
     if play.stopped then
       break
     end
@@ -293,8 +269,8 @@ function Run:_choose(plays)
         play.names[#play.names + 1] = name
       end
     end
-    batches(play.names, play.serial)
-    share(play.max_fail or 0, #play.names)
+    batch.split(play.names, play.serial)
+    batch.share(play.max_fail or 0, #play.names)
     play.trail = self.trails and self.trails[play.name] or trail.new()
     self.plays[play.name] = play
   end

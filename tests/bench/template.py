@@ -11,7 +11,7 @@ import time
 from jinja2 import Environment, StrictUndefined
 
 
-def least(run, rounds=60):
+def least(run, rounds=300):
     times = []
     for _ in range(rounds):
         start = time.perf_counter()

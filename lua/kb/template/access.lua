@@ -7,7 +7,8 @@ local values = require "kb.template.values"
 local M = {}
 
 local kind_of, fail = values.kind, values.fail
-local type, math_type = type, math.type
+local type, math_type, getmetatable = type, math.type, getmetatable
+local CONTEXT_LIST = values.CONTEXT_LIST
 
 local function missing_attribute(object, key)
   return values.undefined(key, ("'%s object' has no attribute %s"):format(
@@ -131,6 +132,7 @@ end
 -- The sequence may be the value itself and must not be changed.
 function M.items(value)
   if type(value) == "table" then
+    if getmetatable(value) == CONTEXT_LIST then return value, #value end
     local kind = kind_of(value)
     if kind == "list" then return value, #value end
     if kind == "map" then

@@ -15,11 +15,11 @@ Compiler.__index = Compiler
 -- The functions that compiled templates call, in the order they are passed.
 M.helpers = {
   "TYPE", "INTS", "N", "O", "T", "TF", "FN", "PK", "UP", "A", "AM", "I", "SLICE", "CALL", "CALLM",
-  "ALL", "SPREAD", "MERGE", "APPLY", "LIST", "TUPLE", "MAP", "ADD", "SUB", "MUL", "DIV", "FLOOR",
-  "MOD", "POW", "NEG", "POS", "CAT", "EQ", "LT", "LE", "GT", "GE", "IN", "CHAIN", "UNDEF",
-  "UNDEFINED", "NOTHING", "F", "TESTS", "ITEMS", "UNPACK", "CHARGE", "LOOP", "MACRO", "CONCAT",
-  "SETATTR", "DERIVE", "BLOCK", "REQUIRED", "SUPER", "SELF", "EXTENDS", "PARENT", "INCLUDE",
-  "IMPORT", "MEMBER",
+  "CALLN", "FC", "TA", "ALL", "SPREAD", "MERGE", "APPLY", "LIST", "TUPLE", "MAP", "ADD", "SUB",
+  "MUL", "DIV", "FLOOR", "MOD", "POW", "NEG", "POS", "CAT", "EQ", "LT", "LE", "GT", "GE", "IN",
+  "CHAIN", "UNDEF", "UNDEFINED", "NOTHING", "F", "TESTS", "ITEMS", "UNPACK", "CHARGE", "LOOP",
+  "MACRO", "CONCAT", "SETATTR", "DERIVE", "BLOCK", "REQUIRED", "SUPER", "SELF", "EXTENDS",
+  "PARENT", "INCLUDE", "IMPORT", "MEMBER",
 }
 
 function Compiler:refuse(at, message)
@@ -38,6 +38,14 @@ end
 function Compiler:id()
   self.last_id = self.last_id + 1
   return self.last_id
+end
+
+--- Keep a value for all rounds and calls of the template.
+-- @param source string: what makes it
+-- @return string: the source that stands for it
+function Compiler:constant(source)
+  table.insert(self.constants, source)
+  return ("K[%d]"):format(#self.constants)
 end
 
 --- Open a scope below the present one.
@@ -179,6 +187,12 @@ local function sorted_blocks(blocks)
   return names
 end
 
+-- What comes before all else, once the rest is known.
+local function emit_head(compiler)
+  compiler:emit("local " .. table.concat(M.helpers, ", ") .. " = ...")
+  compiler:emit(("local B, K = {}, {%s}"):format(table.concat(compiler.constants, ", ")))
+end
+
 --- Make Lua source of a template's tree.
 -- @param tree table: `body`, `blocks`, `line_of`
 -- @param globals table: names that every template knows
@@ -188,16 +202,18 @@ end
 function M.compile(tree, globals)
   local compiler = setmetatable({
     tree = tree, globals = globals, code = {}, line = 1, last_id = 0, references = {},
-    templates = {}, root_names = walk.assigned(tree.body),
+    templates = {}, root_names = walk.assigned(tree.body), constants = {},
     has_extends = walk.any(tree.body, function(node) return node.kind == "extends" end),
   }, Compiler)
-  compiler:emit("local " .. table.concat(M.helpers, ", ") .. " = ...")
-  compiler:emit("local B = {}")
   for _, name in ipairs(sorted_blocks(tree.blocks)) do
     compile_block(compiler, name, tree.blocks[name])
   end
   compile_root(compiler, tree.body)
   compiler:emit("return root, B")
+  local code = compiler.code
+  compiler.code, compiler.line = {}, 1
+  emit_head(compiler)
+  table.move(code, 1, #code, #compiler.code + 1, compiler.code)
   return {
     source = table.concat(compiler.code, "\n"), exports = sorted_blocks(compiler.root_names),
     references = compiler.references, templates = compiler.templates,
@@ -208,10 +224,11 @@ end
 function M.expression(node, line_of, globals)
   local compiler = setmetatable({
     tree = { line_of = line_of }, globals = globals, code = {}, line = 1, last_id = 0,
-    references = {}, templates = {}, root_names = {},
+    references = {}, templates = {}, root_names = {}, constants = {},
   }, Compiler)
-  compiler:emit("local " .. table.concat(M.helpers, ", ") .. " = ...")
-  compiler:emit("return function(R, V) return (" .. expression.value(compiler, node) .. ") end")
+  local source = expression.value(compiler, node)
+  emit_head(compiler)
+  compiler:emit("return function(R, V) return (" .. source .. ") end")
   return { source = table.concat(compiler.code, "\n"), references = compiler.references }
 end
 

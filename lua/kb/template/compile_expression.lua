@@ -33,6 +33,15 @@ function M.value(compiler, node)
 end
 local value = M.value
 
+-- The source that reads an attribute of a loop's variable, which is nil when that has none of the
+-- name; nil when there is no such source.
+local function read_of_table(compiler, node)
+  local found = node.base.kind == "name" and compiler:find(node.base.name)
+  if found and found.table and not methods.of_maps(node.name) then
+    return ("%s[%s]"):format(found.table, quoted(node.name))
+  end
+end
+
 --- Turn an expression into source that is a Lua boolean.
 function M.condition(compiler, node)
   if node.kind == "and" or node.kind == "or" then
@@ -40,6 +49,10 @@ function M.condition(compiler, node)
       M.condition(compiler, node.left), node.kind, M.condition(compiler, node.right))
   elseif node.kind == "not" then
     return ("(not %s)"):format(M.condition(compiler, node.value))
+  end
+  local quick = node.kind == "attribute" and read_of_table(compiler, node)
+  if quick then
+    return ("TA(%s, %s, %s)"):format(quick, value(compiler, node.base), quoted(node.name))
   end
   local source, kind = value(compiler, node)
   return kind == "boolean" and source or ("T(%s)"):format(source)
@@ -166,11 +179,9 @@ makers["attribute"] = function(compiler, node)
   local name = quoted(node.name)
   local base = value(compiler, node.base)
   if methods.of_maps(node.name) then return ("AM(%s, %s)"):format(base, name) end
-  local found = node.base.kind == "name" and compiler:find(node.base.name)
-  if found and found.table then
-    return ("(%s[%s] or A(%s, %s))"):format(found.table, name, base, name)
-  end
-  return ("A(%s, %s)"):format(base, name)
+  local read = read_of_table(compiler, node)
+  local call = ("A(%s, %s)"):format(base, name)
+  return read and ("(%s or %s)"):format(read, call) or call
 end
 
 makers["item"] = function(compiler, node)
@@ -219,12 +230,40 @@ local function call_arguments(compiler, arguments, given)
   return names, #places > 0 and ", " .. table.concat(places, ", ") or ""
 end
 
+-- Whether some arguments have names, and all of these are in the template.
+local function names_are_known(arguments)
+  local named = false
+  for _, argument in ipairs(arguments) do
+    if argument.spread or argument.spread_map then return false end
+    named = named or argument.name ~= nil
+  end
+  return named
+end
+
+-- The list of names is the same in all rounds, so that macros can prepare for it.
+local function call_by_names(compiler, base, arguments)
+  local callee = value(compiler, base)
+  local names, by_place, by_name = {}, {}, {}
+  for _, argument in ipairs(arguments) do
+    local list = argument.name and by_name or by_place
+    list[#list + 1] = (value(compiler, argument.value))
+    names[#names + 1] = argument.name and quoted(argument.name)
+  end
+  local constant = compiler:constant(
+    ("{places = %d, %s}"):format(#by_place, table.concat(names, ", ")))
+  table.move(by_name, 1, #by_name, #by_place + 1, by_place)
+  return ("CALLN(R, %s, %s, %s)"):format(callee, constant, table.concat(by_place, ", "))
+end
+
 --- Turn a call into source.
 -- @param compiler table
 -- @param node table: the call
 -- @param given list of { name, source } or nil: arguments that the tag adds
 function M.call(compiler, node, given)
   local base = node.base
+  if not given and base.kind ~= "attribute" and names_are_known(node.arguments) then
+    return call_by_names(compiler, base, node.arguments)
+  end
   local names, places = call_arguments(compiler, node.arguments, given)
   if base.kind == "attribute" and not compiler:loop_counter(base) then
     return ("CALLM(R, %s, %s, %s%s)"):format(
@@ -274,7 +313,8 @@ local function apply(compiler, node, base, registry, what, source_name)
   local entry, name = find_entry(compiler, node, registry, what)
   local arguments = static_arguments(compiler, node, entry)
   if arguments then
-    return ("%s[%s].call(%s%s)"):format(source_name, quoted(name), base, arguments)
+    local call = source_name == "F" and "FC[%s](%s%s)" or source_name .. "[%s].call(%s%s)"
+    return call:format(quoted(name), base, arguments)
   end
   local names, places = call_arguments(compiler, node.arguments)
   return ("APPLY(%s[%s], %s, %s%s)"):format(source_name, quoted(name), base, names, places)

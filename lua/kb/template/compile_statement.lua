@@ -1,5 +1,6 @@
 -- From tags and text to Lua source. Each maker emits lines through the compiler.
 local expression = require "kb.template.compile_expression"
+local macro = require "kb.template.compile_macro"
 local walk = require "kb.template.walk"
 
 local M = {}
@@ -46,7 +47,8 @@ local function emit_pieces(compiler, body, from)
   compiler:emit(guard and "if not P then" or "do")
   local sources = {}
   for i, node in ipairs(run) do sources[i] = piece_source(compiler, node, ordered) end
-  compiler:emit(("n = n + 1 out[n] = %s end"):format(table.concat(sources, " .. ")))
+  compiler:emit((compiler.joins and "text = text .. %s end" or "n = n + 1 out[n] = %s end")
+    :format(table.concat(sources, " .. ")))
   return to + 1
 end
 
@@ -261,54 +263,7 @@ makers["continue"] = function(compiler)
   compiler:emit(("goto %s"):format(compiler.continue_label))
 end
 
--- The function behind a macro or the body of a call, as a source. The names
--- that the body asks for beyond its parameters decide what it accepts.
-local function emit_macro(compiler, node, name, target)
-  local scope = compiler:open_scope()
-  local names, variables = {}, {}
-  for i, parameter in ipairs(node.parameters) do
-    names[i] = quoted(parameter.name)
-    variables[i] = compiler:declare(parameter.name)
-  end
-  local accepts = {}
-  for _, extra in ipairs { "varargs", "kwargs", "caller" } do
-    local declared = scope.names[extra] ~= nil
-    accepts[#accepts + 1] = tostring(declared or walk.mentions(node.body, extra))
-    variables[#variables + 1] = declared and "_" or compiler:declare(extra)
-  end
-  compiler:emit(("%s = MACRO(R, %s, {%s}, %s, function(%s)"):format(
-    target, name, table.concat(names, ", "), table.concat(accepts, ", "),
-    table.concat(variables, ", ")))
-  for i, parameter in ipairs(node.parameters) do
-    local default = ("UNDEF(%s, %s)"):format(names[i],
-      quoted(("parameter '%s' was not provided"):format(parameter.name)))
-    if parameter.default then default = value(compiler, parameter.default) end
-    compiler:emit(("if %s == nil then %s = %s end"):format(variables[i], variables[i], default))
-  end
-  compiler:emit("local out, n = {}, 0")
-  local in_root = compiler.in_root
-  compiler.in_root = false
-  compiler:declare_assigned(node.body)
-  compiler:body(node.body)
-  compiler.in_root = in_root
-  compiler:emit("return CONCAT(out, n) end)")
-  compiler:close_scope()
-end
-
-makers["macro"] = function(compiler, node)
-  emit_macro(compiler, node, quoted(node.name), compiler:load_plain(node.name))
-end
-
-makers["call"] = function(compiler, node)
-  if node.value.kind ~= "call" then
-    compiler:refuse(node.value.at, "the tag 'call' needs the call of a macro")
-  end
-  compiler:emit("do")
-  node.parameters = node.parameters or {}
-  emit_macro(compiler, node, quoted "caller", "local caller")
-  local source = expression.call(compiler, node.value, { { "caller", "caller" } })
-  compiler:emit(("out[n + 1] = O(%s) n = n + 1 end"):format(source))
-end
+makers["macro"], makers["call"] = macro.macro, macro.call
 
 makers["filter"] = function(compiler, node)
   compiler:emit("do")

@@ -10,6 +10,7 @@ local values = require "kb.template.values"
 
 local M = {}
 
+local concat, type = table.concat, type
 local fail, given = values.fail, arguments.given
 local truth = operators.truth
 
@@ -35,12 +36,24 @@ define("last", "", function(value)
   return items[count]
 end)
 
+local function are_strings(items, count)
+  for i = 1, count do
+    if type(items[i]) ~= "string" then return false end
+  end
+  return true
+end
+
 define("join", "d? attribute?", function(value, separator, attribute)
   local items, count = access.items(value)
-  local read = arguments.getter(attribute)
+  local read = attribute ~= nil and arguments.getter(attribute)
+  if not read and are_strings(items, count) then
+    local between = type(separator) == "string" and separator or separator and text.str(separator)
+    return concat(items, between or "", 1, count)
+  end
   local parts = {}
   for i = 1, count do
-    local part = read(items[i])
+    local part = items[i]
+    if read then part = read(part) end
     parts[i] = type(part) == "string" and part or text.str(part)
   end
   return table.concat(parts, separator and text.str(separator) or "")

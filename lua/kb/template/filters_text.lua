@@ -11,6 +11,7 @@ local wrap = require "kb.template.wrap"
 local M = {}
 
 local str, given = text.str, arguments.given
+local upper, lower = string.upper, string.lower
 
 local function define(names, parameters, call)
   signature.define(M, names, parameters, call)
@@ -21,8 +22,12 @@ local function method(name)
   return function(value, ...) return call(str(value), ...) end
 end
 
-define("upper", "", function(value) return str(value):upper() end)
-define("lower", "", function(value) return str(value):lower() end)
+define("upper", "", function(value)
+  return upper(type(value) == "string" and value or str(value))
+end)
+define("lower", "", function(value)
+  return lower(type(value) == "string" and value or str(value))
+end)
 define("capitalize", "", method "capitalize")
 define("trim", "chars?", method "strip")
 define("center", "width?", function(value, width)

@@ -11,6 +11,7 @@ local values = require "kb.template.values"
 
 local M = {}
 
+local CONTEXT_LIST = values.CONTEXT_LIST
 local fail, null = values.fail, data.null
 
 local function define(names, parameters, call)
@@ -128,6 +129,7 @@ end)
 define("string", "", text.str)
 
 define("length count", "", function(value)
+  if getmetatable(value) == CONTEXT_LIST then return #value end
   if type(value) == "string" then return text.length(value) end
   local kind = values.kind(value)
   if kind == "list" then return #value end

@@ -69,7 +69,7 @@ end
 
 -- Macro: 1 its function, 2 its name, 3 the names of its parameters, 4 to 6
 -- whether it takes more arguments by place, by name, and a caller, 7 the places
--- of the names.
+-- of the names, 8 its functions for calls with names.
 local MACRO
 
 local function bind_names(macro, arguments, named)
@@ -126,6 +126,49 @@ local function call_macro(macro, state, named, ...)
   return result
 end
 
+-- Makers of functions that take a call's arguments in its order and pass them on in a macro's.
+local reorderings = {}
+
+local function reordering(order)
+  local given, passed = {}, {}
+  for place, from in ipairs(order) do
+    if from then given[#given + 1] = "a" .. #given + 1 end
+    passed[place] = from and "a" .. from or "nil"
+  end
+  local source = ("local body = ... return function(%s) return body(%s) end"):format(
+    table.concat(given, ", "), table.concat(passed, ", "))
+  reorderings[source] = reorderings[source] or load(source)
+  return reorderings[source]
+end
+
+-- Where each parameter of a macro comes from: the place of an argument, or false. Nil when the
+-- macro does not take them all, or in another way than by its parameters.
+local function order_of(macro, names)
+  local order, count = {}, #macro[3]
+  for place = 1, count do order[place] = place <= names.places and place end
+  for i, name in ipairs(names) do
+    local place = macro[7][name]
+    if not place or order[place] then return nil end
+    order[place] = names.places + i
+  end
+  return names.places <= count and order
+end
+
+--- Give the function of a macro for calls whose arguments are places and names known before.
+-- @param callee any
+-- @param names list of strings, with `places`, how many arguments come before them
+-- @return function; nil when it must be called in the general way
+function M.direct(callee, names)
+  if getmetatable(callee) ~= MACRO or callee[4] or callee[5] or callee[6] then return nil end
+  local made = callee[8][names]
+  if made == nil then
+    local order = order_of(callee, names)
+    made = order and reordering(order)(callee[1]) or false
+    callee[8][names] = made
+  end
+  return made
+end
+
 local macro_attributes = {
   name = function(macro) return macro[2] end,
   arguments = function(macro) return values.tuple(table.move(macro[3], 1, #macro[3], 1, {})) end,
@@ -149,7 +192,7 @@ function M.macro(_, name, parameters, more_places, more_names, caller, body)
   local places = {}
   for place, parameter in ipairs(parameters) do places[parameter] = place end
   return setmetatable(
-    { body, name, parameters, more_places, more_names, caller, places }, MACRO)
+    { body, name, parameters, more_places, more_names, caller, places, {} }, MACRO)
 end
 
 -- Namespace: its attributes are its string keys.

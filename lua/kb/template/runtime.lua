@@ -47,18 +47,21 @@ local function charge(state, rounds)
   end
 end
 
-function State:enter()
-  charge(self, 1)
-  local shared = self.shared
-  shared.depth = shared.depth + 1
-  if shared.depth > M.MAX_DEPTH then
+local function enter(state)
+  local shared = state.shared
+  local left, depth = shared.left - 2, shared.depth + 1
+  shared.left, shared.depth = left, depth
+  if left < 0 then charge(state, 0) end
+  if depth > M.MAX_DEPTH then
     fail(("templates and macros are nested more than %d deep"):format(M.MAX_DEPTH))
   end
 end
 
-function State:leave()
-  self.shared.depth = self.shared.depth - 1
+local function leave(state)
+  local shared = state.shared
+  shared.depth = shared.depth - 1
 end
+State.enter, State.leave = enter, leave
 
 --- Add a template's blocks behind those of the templates that extend it.
 function State:add_blocks(template)
@@ -121,7 +124,7 @@ end
 -- Compiled templates number their output themselves, so that what a parent
 -- template takes back needs no clearing.
 local function concat(out, count)
-  if count == 1 then return out[1] end
+  if count == 1 then return out[1] elseif count == 2 then return out[1] .. out[2] end
   local ok, whole = pcall(table.concat, out, "", 1, count)
   return ok and whole or text.fold(out, count)
 end
@@ -130,9 +133,9 @@ local H = {}
 M.helpers = H
 
 function H.BLOCK(state, name, variables, out, n)
-  state:enter()
+  enter(state)
   n = state.blocks[name][1](state, variables, out, n, 1)
-  state:leave()
+  leave(state)
   return n
 end
 
@@ -143,10 +146,10 @@ function H.REQUIRED(state, name)
 end
 
 local function render_block(state, variables, name, level)
-  state:enter()
+  enter(state)
   local out = {}
   local n = state.blocks[name][level](state, variables, out, 0, level)
-  state:leave()
+  leave(state)
   return concat(out, n)
 end
 
@@ -187,10 +190,10 @@ function H.EXTENDS(state, parent, name)
 end
 
 function H.PARENT(state, parent, variables, out, n)
-  state:enter()
+  enter(state)
   state:add_blocks(parent)
   n = parent.root(state, variables, out, n)
-  state:leave()
+  leave(state)
   return n
 end
 
@@ -199,22 +202,22 @@ function H.INCLUDE(state, name, variables, ignore_missing, out, n)
   if not template then
     return ignore_missing and n or fail(problem)
   end
-  state:enter()
+  enter(state)
   local own = state:derived()
   own:add_blocks(template)
   n = template.root(own, variables_for(variables), out, n)
-  state:leave()
+  leave(state)
   return n
 end
 
 function H.IMPORT(state, name, variables)
   local template, problem = state:load(name)
   if not template then fail(problem) end
-  state:enter()
+  enter(state)
   local own, scope, out = state:derived(), variables_for(variables), {}
   own:add_blocks(template)
   local n = template.root(own, scope, out, 0)
-  state:leave()
+  leave(state)
   local exports = {}
   for _, export in ipairs(template.exports) do
     local value = rawget(scope, export)
@@ -236,6 +239,23 @@ function H.CALL(state, callee, named, ...)
   end
   if values.is_undefined(callee) then values.fail_undefined(callee) end
   fail(("'%s' object is not callable"):format(values.type_name(callee)))
+end
+
+--- Call with arguments by place and then those that `names` lists, which has their names, and how
+-- many others come before them in `places`. Macros take them without a table being made.
+function H.CALLN(state, callee, names, ...)
+  local direct = objects.direct(callee, names)
+  if direct then
+    enter(state)
+    local result = direct(...)
+    leave(state)
+    return result
+  end
+  local given, named = { ... }, {}
+  for i, name in ipairs(names) do
+    named[i], named[name] = name, given[names.places + i]
+  end
+  return H.CALL(state, callee, named, table.unpack(given, 1, names.places))
 end
 
 function H.CALLM(state, object, name, named, ...)
@@ -291,8 +311,19 @@ end
 
 function H.IN(item, container) return operators.contains(container, item) end
 
+--- The truth of an attribute, of which `value` is what the table itself has.
+function H.TA(value, object, key)
+  if value == true or value == false then return value end
+  if value == nil then value = access.attribute(object, key) end
+  return operators.truth(value)
+end
+
 H.TYPE, H.INTS = type, text.integers
 H.N, H.F, H.TESTS = data.null, filters.registry, tests.registry
+H.FC = setmetatable({}, { __index = function(calls, name)
+  calls[name] = filters.registry[name].call
+  return calls[name]
+end })
 H.O, H.CAT, H.CONCAT = text.output, text.join, concat
 H.T, H.TF, H.FN = operators.truth, operators.true_or_false, operators.false_or_nil
 H.PK, H.UP = operators.packed, operators.unpacked

@@ -147,6 +147,7 @@ local str = M.str
 --- Write a value as the output of a template: null is nothing.
 -- An unknown value is given back: joined to text it makes the whole unknown.
 function M.output(value)
+  if type(value) == "string" then return value end
   if math_type(value) == "integer" then return integers[value] end
   if value == data.null then return "" end
   return unknown.is(value) and value or str(value)
@@ -195,8 +196,7 @@ function M.fold(parts, count)
   return whole
 end
 
---- Join the texts of values, as the operator `~` does.
-function M.join(...)
+local function join_any(...)
   local parts, size = { ... }, 0
   for i = 1, #parts do
     local part = parts[i]
@@ -209,6 +209,20 @@ function M.join(...)
   end
   if size > LIMIT then values.fail("text of more than 64 MiB") end
   return table.concat(parts)
+end
+
+--- Join the texts of values, as the operator `~` does. Two or three strings, which is what it
+-- mostly joins, need no table.
+function M.join(a, b, c, ...)
+  if type(a) == "string" and type(b) == "string" and (c == nil or type(c) == "string")
+    and select("#", ...) == 0 then
+    local whole = c and a .. b .. c or a .. b
+    if #whole > LIMIT then values.fail("text of more than 64 MiB") end
+    return whole
+  elseif c == nil then
+    return join_any(a, b)
+  end
+  return join_any(a, b, c, ...)
 end
 
 return M

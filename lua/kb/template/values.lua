@@ -20,6 +20,10 @@ local FAILURE = { __name = "kb.template.failure" }
 
 FAILURE.__tostring = function(failure) return failure.message end
 
+-- The metatable of most lists that templates meet, for asking for it first.
+local CONTEXT_LIST = getmetatable(data.list {})
+M.CONTEXT_LIST = CONTEXT_LIST
+
 --- Stop the rendering with a message; the place is added by the renderer.
 -- @param message string
 -- @param name string or nil: the name of the variable that is at fault
@@ -102,6 +106,7 @@ function M.kind(value)
   if kind == "table" then
     local meta = getmetatable(value)
     if meta == nil then return value[1] ~= nil and "list" or "map" end
+    if meta == CONTEXT_LIST then return "list" end
     return type(meta) == "table" and rawget(meta, "kb_kind") or "foreign"
   end
   if kind == "number" then return math_type(value) end
