@@ -138,6 +138,11 @@ function Host:_unread(options)
   return not self.run.apply and self.machine:doubt(self:_user(), options.reads) or nil
 end
 
+-- Why a dry run cannot exclude that something is there which is not there now.
+function Host:_doubt(as)
+  return self.machine:doubt(self:_user(as), {})
+end
+
 --- Run a command that only reads; a dry run runs it, too.
 -- Once a dry run has foretold a change, it does not know the result; `reads` says which changes
 -- matter.

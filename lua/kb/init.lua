@@ -156,6 +156,17 @@ function M.refuse(message, hint)
   err.raise("failed", message, { hint = hint })
 end
 
+--- What a plan needs is not there: refuse. But in a dry run that has foretold something that may
+-- bring it, such as packages, go on as if it were there; the step then says so.
+-- @param ask function(fact name, args...): as the plan gets it
+-- @param message string: "the directory /x does not exist"
+-- @param hint string: what to do about it
+-- @return string: what is taken for granted, and why; for `perhaps` when the need is not known
+-- @raise kb.err of kind failed
+function M.missing(ask, message, hint)
+  return op.missing(ask, message, hint)
+end
+
 --- The difference of two texts, in unified form.
 -- @param before string
 -- @param after string

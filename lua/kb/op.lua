@@ -11,6 +11,7 @@
 --       diff = text,                                for people
 --       effect = { { "file.stat", path, value }, … } }   the facts as they will be; {}: none.
 --                                                   Absent: nobody knows
+--       more = true                                 it brings more than its effect says
 --       perhaps = reason                            a dry run cannot know whether it is needed: the
 --                                                   effect is what will be true in either case
 --
@@ -26,6 +27,8 @@ local Op = { __name = "kb.op" }
 Op.__index = Op
 
 local ops = {} -- by name
+
+local doubts = setmetatable({}, { __mode = "k" }) -- how a plan asks -> see M.doubting
 
 -- What every operation takes.
 local common = {
@@ -51,6 +54,26 @@ function M.define(o)
   o.declared = table.move(common, 1, #common, #o.args + 1, table.move(o.args, 1, #o.args, 1, {}))
   ops[o.name] = setmetatable(o, Op)
   return o
+end
+
+--- Let plans that ask in this way be told why something that is missing may be there by then.
+-- @param ask function(fact name, args...): as a plan gets it
+-- @param doubt function(message) -> string or nil; or another such ask, whose doubt it is to be
+-- @return ask
+function M.doubting(ask, doubt)
+  doubts[ask] = doubts[doubt] or doubt
+  return ask
+end
+
+--- What a plan needs is missing; see kb.missing.
+-- @param ask function(fact name, args...)
+-- @param message string
+-- @param hint string
+-- @return string: why a dry run takes it for granted
+-- @raise kb.err of kind failed: it does not
+function M.missing(ask, message, hint)
+  local doubt = doubts[ask]
+  return doubt and doubt(message) or err.raise("failed", message, { hint = hint })
 end
 
 --- The declared operations by name.

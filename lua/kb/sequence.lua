@@ -2,6 +2,7 @@
 
 local cache = require "kb.cache"
 local fact = require "kb.fact"
+local op = require "kb.op"
 
 local M = {}
 
@@ -53,6 +54,7 @@ function M.combine(ask, plans, title)
     end
     return ask(name, ...)
   end
+  op.doubting(informed, ask)
   for _, plan in ipairs(plans) do
     local change, why = plan(informed)
     reason = why or reason
@@ -63,6 +65,7 @@ function M.combine(ask, plans, title)
       sure = sure or not change.perhaps
       whole.unstated = whole.unstated or change.unstated or change.effect == nil
       whole.perhaps = whole.perhaps or change.perhaps
+      whole.more = whole.more or change.more
     end
   end
   if #titles == 0 then

@@ -1,6 +1,7 @@
 --- One operation on one host: decide, do or foretell, check, report.
 
 local err = require "kb.err"
+local operation = require "kb.op"
 local task = require "kb.core.task"
 local unknown = require "kb.unknown"
 
@@ -160,14 +161,34 @@ function Step:_leave_unknown(result, change)
   end
 end
 
+-- Whether the effect says all that the change will have changed.
+local function scope_of(change)
+  return (change.unstated or change.more) and "anything" or "host"
+end
+
 -- A dry run cannot know whether the change is needed.
 function Step:_perhaps(change)
-  self.host:_assume(change.effect, change.title, change.unstated and "anything" or "host")
+  self.host:_assume(change.effect, change.title, scope_of(change))
   self:_event("unknown", { title = change.title, reason = change.perhaps, diff = change.diff })
   local result = { title = change.title,
     changed = unknown.new(("known after: %s on %s"):format(change.title, self.host.name)) }
   self:_leave_unknown(result, change)
   return unknown.guard(result)
+end
+
+-- Who plans is told what a dry run cannot exclude, and it is remembered what was taken for granted.
+function Step:_asker(args)
+  local host = self.host
+  local function ask(name, ...)
+    return host:_fact(args.as, name, ...)
+  end
+  self.granted = {}
+  return not host.run.apply and operation.doubting(ask, function(message)
+    local why = host:_doubt(args.as)
+    local text = why and ("%s now; %s"):format(message, unknown.reason(why))
+    table.insert(self.granted, text)
+    return text
+  end) or ask
 end
 
 function Step:_plan(given)
@@ -179,9 +200,10 @@ function Step:_plan(given)
   if op.facts then
     host:facts(op.facts(args), args.as)
   end
-  local change, reason = op:decide(args, function(name, ...)
-    return host:_fact(args.as, name, ...)
-  end)
+  local change, reason = op:decide(args, self:_asker(args))
+  if change and #self.granted > 0 then
+    change.reason = change.reason or table.concat(self.granted, "; ")
+  end
   return args, change, reason
 end
 
@@ -198,7 +220,7 @@ function Step:_attempt(given)
   elseif change.perhaps then
     return self:_perhaps(change)
   end
-  self.host:_assume(change.effect, change.title, change.unstated and "anything" or "host")
+  self.host:_assume(change.effect, change.title, scope_of(change))
   self:_changed(change)
   return self:_result(change)
 end

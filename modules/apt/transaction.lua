@@ -160,7 +160,7 @@ function M.change(given)
   local effect = effect_of(given)
   add_units(given, effect)
   return { title = title, diff = diff, actions = { { run = script(given), env = ENV } },
-    effect = effect }
+    effect = effect, more = #given.install > 0 or nil }
 end
 
 return M

@@ -232,7 +232,8 @@ M.installed = kb.op {
     if #words == 0 then
       return nil, ("all %d packages are installed"):format(#args.packages)
     end
-    return { title = "install " .. table.concat(titles, ", "), effect = brought(args, effect),
+    return { title = "install " .. table.concat(titles, ", "), more = true,
+      effect = brought(args, effect),
       actions = { INSTALL:format(kb.quote(args.path)) .. " " .. table.concat(words, " ") } }
   end,
 }

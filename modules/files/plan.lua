@@ -123,7 +123,7 @@ end
 
 local function check_parent(path, now, fact)
   if now.kind == "absent" and fact("file.stat", parent(path)).kind == "absent" then
-    kb.refuse(("the directory %s does not exist"):format(parent(path)),
+    kb.missing(fact, ("the directory %s does not exist"):format(parent(path)),
       "make it first: files.directory")
   end
 end
@@ -234,6 +234,13 @@ function M.exists(args, fact)
     effect = { { "file.stat", args.path, after }, effect_of.touched(args.path) } }
 end
 
+-- Of a file that a package is going to bring: whether it has to be changed is not known.
+local function edit_of_missing(args, doubt)
+  local soon = kb.unknown "known once it is there"
+  return { title = "change " .. args.path, perhaps = doubt,
+    effect = { { "file.content", args.path, soon }, effect_of.touched(args.path) } }
+end
+
 --- Plan of everything that changes a text.
 -- @param args table
 -- @param fact function
@@ -241,7 +248,8 @@ end
 function M.edit(args, fact, change)
   local now = check_place(args, fact)
   if now.kind == "absent" and not args.create then
-    kb.refuse(args.path .. " does not exist", "say create = true if it should be made")
+    return edit_of_missing(args, kb.missing(fact, args.path .. " does not exist",
+      "say create = true if it should be made"))
   end
   local old = now.kind == "file" and fact("file.content", args.path) or ""
   if now.kind == "file" and old == false then

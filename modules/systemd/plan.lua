@@ -108,21 +108,46 @@ local function enablement(args, unit, state)
   end
 end
 
+local function title_of(todo, unit, because)
+  local verbs = {}
+  for _, verb in ipairs(todo) do
+    verbs[#verbs + 1] = verb ~= "daemon-reload" and verb or nil
+  end
+  if #verbs == 0 then
+    return "take in the changed files of " .. unit
+  end
+  local title = table.concat(verbs, ", ") .. " " .. unit
+  return because and ("%s: %s has changed"):format(title, because) or title
+end
+
+-- Whether a unit is asked for that can be used.
+local function wants_it(args)
+  return args.state == "running" or args.enabled == true
+end
+
+-- Of a unit that a package is going to bring: what it will be like before this step is not known.
+local function plan_of_missing(args, unit, fact)
+  local doubt = kb.missing(fact, "there is no unit " .. unit, "if a package of an earlier step "
+    .. "brings it, say so there: apt.packages(host, { …, units = { \"" .. unit .. "\" } })")
+  local soon = kb.unknown "known once it is there"
+  local wanted = { args.state == "running" and "start" or nil }
+  wanted[#wanted + 1] = args.enabled and "enable" or nil
+  return { title = title_of(wanted, unit), perhaps = doubt, effect = {
+    { "unit.state", unit, { load = "loaded", active = args.state == "running" and "active" or soon,
+      enabled = args.enabled and "enabled" or soon, sub = soon, pid = soon, path = soon,
+      drop_ins = soon, needs_reload = false } }, M.renewed(unit) } }
+end
+
 -- Refuse what cannot be; say when a unit that is not there is already as asked.
 local function check(args, unit, state)
-  local wants = args.state == "running" or args.enabled == true
   if state.load == "not-found" and args.masked == nil then
-    if wants then
-      kb.refuse("there is no unit " .. unit, "if a package of an earlier step brings it, say so "
-        .. "there: apt.packages(host, { …, units = { \"" .. unit .. "\" } })")
-    end
     return "there is no unit " .. unit
   end
   local masked = args.masked
   if masked == nil then
     masked = state.load == "masked"
   end
-  if masked and wants then
+  if masked and wants_it(args) then
     kb.refuse(("%s is masked: it can neither be started nor enabled"):format(unit),
       "say masked = false")
   end
@@ -192,18 +217,6 @@ local function state_after(todo, state)
   return after
 end
 
-local function title_of(todo, unit, because)
-  local verbs = {}
-  for _, verb in ipairs(todo) do
-    verbs[#verbs + 1] = verb ~= "daemon-reload" and verb or nil
-  end
-  if #verbs == 0 then
-    return "take in the changed files of " .. unit
-  end
-  local title = table.concat(verbs, ", ") .. " " .. unit
-  return because and ("%s: %s has changed"):format(title, because) or title
-end
-
 --- The plan of systemd.unit.
 -- @param args table
 -- @param fact function
@@ -211,6 +224,9 @@ end
 function M.unit(args, fact)
   local unit = M.full_name(args.name)
   local state = fact("unit.state", unit)
+  if state.load == "not-found" and args.masked == nil and wants_it(args) then
+    return plan_of_missing(args, unit, fact)
+  end
   local reason = check(args, unit, state)
   if reason then
     return nil, reason

@@ -51,7 +51,7 @@ local function check_groups(args, fact)
   table.insert(groups, args.group)
   for _, group in ipairs(groups) do
     if not fact("group.entry", group) then
-      kb.refuse(("there is no group %s for the user %s"):format(group, args.name),
+      kb.missing(fact, ("there is no group %s for the user %s"):format(group, args.name),
         "make it first: users.group")
     end
   end

@@ -55,6 +55,43 @@ test("the run does what the dry run said, and the next run nothing", function()
   end)
 end)
 
+local brought = [[
+local kb = require "kb"
+local command, files, users = kb.use("command", "files", "users")
+kb.play { "brought", hosts = "all", function(host)
+  local root = host.vars.root
+  if host.vars.brings then
+    command.run(host, { "mkdir " .. root .. "/d && echo a >" .. root .. "/d/f" })
+  end
+  files.file(host, { root .. "/d/own", content = "x" })
+  files.line(host, { root .. "/d/f", line = "b" })
+end }
+]]
+
+test("what is missing may be there after a change that does not say all that it brings", function()
+  with_dir(function(dir)
+    local vars = { root = dir, brings = true }
+    local said = stub.run(brought, { vars = vars, apply = false, dir = dir })
+    check.equal(stub.steps(said), {
+      "changed run: mkdir " .. dir .. "/d && echo a >" .. dir .. "/d/f",
+      "changed create " .. dir .. "/d/own", "unknown change " .. dir .. "/d/f" })
+    for _, e in ipairs(said) do
+      if e.title == "create " .. dir .. "/d/own" then
+        check.contains(e.reason, dir .. "/d does not exist now; known after: run: mkdir")
+      end
+    end
+    stub.run(brought, { vars = vars, dir = dir })
+    check.equal(sys.read_file(dir .. "/d/f"), "a\nb\n")
+  end)
+end)
+
+test("what is missing and nothing may bring is refused in a dry run, too", function()
+  with_dir(function(dir)
+    local _, summary = stub.run(brought, { vars = { root = dir, brings = false }, apply = false })
+    check.equal(summary.counts.failed, 1)
+  end)
+end)
+
 test("steps have the same id in the dry run and in the run", function()
   with_dir(function(dir)
     local function ids(apply)

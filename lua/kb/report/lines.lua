@@ -87,6 +87,9 @@ function shown.step(self, event)
   elseif status == "changed" and not self.quiet then
     self:_line("changed", event.host, event.title .. (event.seconds >= 1
       and ("  (%.1f s)"):format(event.seconds) or ""), event)
+    if self.diff and event.reason then
+      self:_diff(event.reason)
+    end
     if self.diff and event.diff then
       self:_diff(event.diff)
     end
