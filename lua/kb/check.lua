@@ -6,6 +6,7 @@ local play = require "kb.play"
 local suggest = require "kb.suggest"
 local sys = require "kb.core.sys"
 local template = require "kb.template"
+local declared = require "kb.variable"
 local walk = require "kb.check.walk"
 
 local M = {}
@@ -166,6 +167,11 @@ function M.check(paths, options)
     check_file(findings, path, playbook, variables)
   end
   check_hosts(findings, playbook, options.inventory)
+  if playbook and options.inventory then
+    declared.check(playbook.plays, options, function(file, line, message)
+      add(findings, file, line, message)
+    end)
+  end
   findings.seen = nil
   table.sort(findings, function(a, b)
     return a.file < b.file or a.file == b.file and a.line < b.line

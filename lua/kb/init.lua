@@ -14,6 +14,7 @@ local secret = require "kb.secret"
 local sequence = require "kb.sequence"
 local sys = require "kb.core.sys"
 local unknown = require "kb.unknown"
+local variable = require "kb.variable"
 
 local M = {}
 
@@ -50,6 +51,15 @@ end
 -- @return fact
 function M.fact(f)
   return fact.define(f)
+end
+
+--- Declare what a variable must be: a playbook that uses the module is refused before anything is
+--- connected when a host's is not so, with file and line.
+-- @param name string
+-- @param check function(value, hosts) -> list of { path = list of keys, message }; hosts.match
+-- (pattern) gives names, hosts.var(name, variable) a host's variable
+function M.variable(name, check)
+  variable.declare(name, check)
 end
 
 --- Do something on another host from within a play: `kb.on(host, "m0", function(m0) … end)`.

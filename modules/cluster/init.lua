@@ -1,39 +1,38 @@
 --- The settings of a Kubernetes cluster: the variable `cluster`, with defaults, checked.
 
-local args = require "kb.args"
+local check = require "modules.cluster.check"
 local err = require "kb.err"
 local kb = require "kb"
 local profiles = require "modules.cluster.profiles"
+local schema = require "modules.cluster.schema"
 
 local M = {}
 
---- What the variable `cluster` may hold.
-M.declared = {
-  { "name", "string", "its name in kubeconfigs", default = "kubernetes" },
-  { "version", "string", "the version of Kubernetes: 1.20.2", required = true },
-  { "endpoint", "string", "where the API answers: an address or name that all nodes know, and port",
-    required = true },
-  { "sans", "list", "more names and addresses in the API's certificate", default = {} },
-  { "bundle", "path", "the offline bundle on the operator's machine", required = true },
-  { "store", "path", "where the certificates are kept on the operator's machine", required = true },
-  { "runtime", { "docker", "containerd" }, "the container runtime", default = "docker" },
-  { "cni", { "bridge", "none" }, "the pod network: bridge with static routes, or your own",
-    default = "bridge" },
-  { "pod_subnet", "string", "the network of pods", default = "10.244.0.0/16" },
-  { "service_subnet", "string", "the network of services", default = "10.96.0.0/12" },
-  { "domain", "string", "the DNS domain of services", default = "cluster.local" },
-  { "image_repository", "string", "where images are named after; absent: the version's own" },
-  { "skip_phases", "list", "phases of kubeadm init that are left out", default = {} },
-  { "ignore_preflight", "list", "kubeadm's checks whose failure is accepted", default = {} },
-  { "conntrack_max_per_core", "integer", "kube-proxy's setting; 0 leaves the kernel's" },
-  { "token_ttl", "string", "how long a token to join with lives", default = "2h0m0s" },
-}
+--- What the variable `cluster` may hold: entries of kb.args, with `fields` for maps.
+M.declared = schema.settings
 
-local function minor_of(version)
-  local minor = version:match("^1%.(%d+)%.%d+$")
-  return tonumber(minor) or err.raise("usage",
-    ("cluster.version: an exact version such as 1.20.2 was expected, got %q"):format(version))
+--- What differs between versions of Kubernetes.
+M.profiles = profiles
+
+-- The address of a host, from where its variables are read.
+local function address_of(name, var)
+  return tostring(var "node_address" or var "ansible_host" or var "address" or name)
 end
+
+local function nodes_of(hosts)
+  local list = {}
+  for _, name in ipairs(hosts.match "masters:workers") do
+    list[#list + 1] = { name = name, address = address_of(name, function(variable)
+      return hosts.var(name, variable)
+    end) }
+  end
+  return list
+end
+
+kb.variable("cluster", function(value, hosts)
+  local _, findings = check.read(value, nodes_of(hosts))
+  return findings
+end)
 
 local function addresses(host, group)
   local list = {}
@@ -47,22 +46,47 @@ end
 -- @param host host
 -- @return string
 function M.address(host)
-  return host:var("node_address") or host:var("ansible_host") or host:var("address") or host.name
+  return address_of(host.name, function(variable)
+    return host:var(variable)
+  end)
 end
 
 --- The settings of the cluster that a host belongs to.
 -- @param host host
 -- @return table: the variable `cluster` with defaults, and minor (integer), profile (what this
--- version of Kubernetes needs), masters, workers, members (lists of {name, address})
+-- version of Kubernetes needs), masters, workers, members (lists of {name, address}), socket (of
+-- the runtime, as kubeadm and the kubelet write it)
 -- @raise kb.err of kind usage
 function M.settings(host)
-  local c = args.check(M.declared, host.vars.cluster, "the variable 'cluster'")
-  c.minor = minor_of(c.version)
-  c.profile = profiles.of(c.minor)
+  local c, findings = check.read(host.vars.cluster, {})
+  for _, finding in ipairs(findings) do
+    err.raise("usage", ("the variable 'cluster': %s: %s"):format(table.concat(finding.path, "."),
+      finding.message))
+  end
   c.image_repository = c.image_repository or c.profile.repository
+  c.socket = c.profile[c.runtime == "docker" and "dockershim_socket" or "containerd_socket"]
   c.masters, c.workers = addresses(host, "masters"), addresses(host, "workers")
   c.members = c.masters
   return c
+end
+
+--- The images that a cluster needs of kubeadm, by their full names.
+-- @param c table: settings
+-- @param as_master boolean: the control plane's, too
+-- @return list of strings
+function M.images(c, as_master)
+  local list = { ("%s/pause:%s"):format(c.image_repository, c.profile.pause),
+    ("%s/kube-proxy:v%s"):format(c.image_repository, c.version) }
+  for _, name in ipairs(as_master and { "apiserver", "controller-manager", "scheduler" } or {}) do
+    list[#list + 1] = ("%s/kube-%s:v%s"):format(c.image_repository, name, c.version)
+  end
+  if not table.concat(c.skip_phases, " "):find("addon/coredns", 1, true) then
+    -- below a repository of one's own, CoreDNS has no directory of its own
+    local own = c.image_repository ~= c.profile.repository
+    list[#list + 1] = c.image_repository .. "/"
+      .. (own and c.profile.coredns:match("[^/]+$") or c.profile.coredns)
+  end
+  return list
 end
 
 --- The declaration of the cluster's certificates; see kb.pki.

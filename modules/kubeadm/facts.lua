@@ -1,15 +1,18 @@
 --- Facts about what kubeadm has made of a host.
+local attempt = require "modules.kubeadm.attempt"
 local kb = require "kb"
 
 local M = {}
 
 --- How far a host is on its way into a cluster.
 -- @return table: master, joined (boolean: it has the kubelet's credentials), half (boolean: an
--- attempt was broken off in the middle)
+-- attempt has failed or was broken off in the middle), running (boolean: one is under way)
 M.node = kb.fact {
   name = "kubeadm.node",
   command = function()
-    return [[cd /etc/kubernetes 2>/dev/null || exit 0
+    return attempt.state() .. [[
+
+cd /etc/kubernetes 2>/dev/null || exit 0
 for f in manifests/kube-apiserver.yaml admin.conf kubelet.conf bootstrap-kubelet.conf; do
   [ -s "$f" ] && echo "$f"
 done
@@ -23,10 +26,12 @@ true]]
     end
     local master = has["manifests/kube-apiserver.yaml"] == true
     local joined = has["kubelet.conf"] == true
-    return { master = master, joined = joined,
-      half = master and not joined or has["bootstrap-kubelet.conf"] == true and not joined }
+    local begun = master or joined or has["bootstrap-kubelet.conf"] == true
+    local running = has.running == true
+    return { master = master, joined = joined and not running, running = running,
+      half = begun and not running and (has.failed == true or not joined) }
   end,
-  bare = { master = false, joined = false, half = false },
+  bare = { master = false, joined = false, half = false, running = false },
 }
 
 --- What the API server of this host says of its health.
@@ -41,6 +46,41 @@ M.api = kb.fact {
   end,
   parse = function(out)
     return out:find("^ok") and "ok" or false
+  end,
+  bare = false,
+}
+
+--- Whether the API server of this host serves a certificate that is good for a name.
+-- @param address string: where it is asked
+-- @param name string: a name or an address
+-- @return boolean; false also when it does not answer
+M.serves = kb.fact {
+  name = "kubeadm.serves",
+  command = function(address, name)
+    return ("kubectl --kubeconfig /etc/kubernetes/admin.conf --request-timeout=5s --server "
+      .. "https://%s:6443 --tls-server-name %s get --raw /healthz 2>/dev/null"):format(
+        kb.quote(address), kb.quote(name))
+  end,
+  parse = function(out)
+    return out:find("^ok") ~= nil
+  end,
+  bare = false,
+}
+
+--- The tokens to join with, asked of a master.
+-- @return table: the id of a token (its part before the dot) -> true; false when the API does not
+-- answer
+M.tokens = kb.fact {
+  name = "kubeadm.tokens",
+  command = function()
+    return "kubeadm --kubeconfig /etc/kubernetes/admin.conf token list 2>/dev/null"
+  end,
+  parse = function(out, code)
+    local tokens = {}
+    for id in out:gmatch("%f[%w](" .. ("[%l%d]"):rep(6) .. ")%." .. ("%w"):rep(16)) do
+      tokens[id] = true
+    end
+    return code == 0 and tokens
   end,
   bare = false,
 }

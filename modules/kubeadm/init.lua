@@ -5,41 +5,28 @@ local config = require "modules.kubeadm.config"
 local files = require "modules.files"
 local kb = require "kb"
 local pki = require "modules.pki"
+local plan = require "modules.kubeadm.plan"
 
 local M = {}
 
 local INIT, JOIN = "/etc/kubernetes/kubeadm-init.yaml", "/etc/kubernetes/kubeadm-join.yaml"
 
--- Six letters or digits, a dot, and sixteen.
-local TOKEN = "%f[%w]" .. ("%w"):rep(6) .. "%." .. ("%w"):rep(16) .. "%f[%W]"
+-- The API servers' own copy of the authority of etcd: kubeadm may write it where it uploads
+-- certificates, and the members' must not change with it.
+local ETCD_CA = "/etc/etcd/pki/apiserver-etcd-ca.crt"
 
-local function evidence()
-  return { "systemctl --no-pager status kubelet | head -15",
-    "journalctl -u kubelet -n 30 --no-pager",
-    "docker ps -a --filter status=exited --format '{{.Names}} {{.Status}}' 2>/dev/null | head -10",
-    "ss -ltnp 'sport = :6443 or sport = :10250'" }
+local function asks_node()
+  return { { "kubeadm.node" } }
 end
 
-local function refuse_half(now)
-  if now.half then
-    kb.refuse("an earlier attempt of kubeadm was broken off in the middle on this host",
-      "kbrun playbooks/reset.lua --limit HOST puts it back; then run again")
-  end
+local function with_name(host, args)
+  args.host = host.name
+  return args
 end
 
--- What is there when kubeadm has done its work. The controller gives each node its pod network
--- when it sees it.
-local function joined(as_master)
-  return { "kubeadm.node", { master = as_master, joined = true, half = false } }
-end
-
-local function networks_to_come(name)
-  if name == "kubeadm.pod_cidr" then
-    return true, kb.unknown("known after the nodes have joined")
-  end
-end
-
---- The first master of a cluster.
+--- The first master of a cluster, or with the same authorities also a further one.
+-- kubeadm goes on to its end also when we are lost; the next run waits for it. What has failed or
+-- was broken off in the middle is refused, since only a reset of the node helps.
 -- @param config path: kubeadm's configuration on the host
 -- @param skip_phases list: phases that are left out
 -- @param ignore list: checks whose failure is accepted
@@ -48,26 +35,10 @@ M.init = kb.op {
   args = { { "config", "path", "kubeadm's configuration on the host", at = 1, required = true },
     { "skip_phases", "list", "phases that are left out", default = {} },
     { "ignore", "list", "checks whose failure is accepted", default = {} } },
-  facts = function()
-    return { { "kubeadm.node" } }
-  end,
-  plan = function(args, fact)
-    local now = fact("kubeadm.node")
-    if now.master and now.joined then
-      return nil, "already a master"
-    end
-    refuse_half(now)
-    local command = "kubeadm init --config " .. kb.quote(args.config)
-    if #args.skip_phases > 0 then
-      command = command .. " --skip-phases=" .. table.concat(args.skip_phases, ",")
-    end
-    if #args.ignore > 0 then
-      command = command .. " --ignore-preflight-errors=" .. table.concat(args.ignore, ",")
-    end
-    return { title = "initialise the control plane", effect = { joined(true), networks_to_come },
-      actions = { { run = command, fails = "kubeadm init failed" } } }
-  end,
-  evidence = evidence,
+  facts = asks_node,
+  prepare = with_name,
+  plan = plan.init,
+  evidence = plan.evidence,
 }
 
 --- Another node of a cluster: a worker, or a further master.
@@ -79,24 +50,10 @@ M.join = kb.op {
   args = { { "config", "path", "kubeadm's configuration on the host", at = 1, required = true },
     { "master", "boolean", "with a control plane", default = false },
     { "ignore", "list", "checks whose failure is accepted", default = {} } },
-  facts = function()
-    return { { "kubeadm.node" } }
-  end,
-  plan = function(args, fact)
-    local now = fact("kubeadm.node")
-    if now.joined then
-      return nil, "already in the cluster"
-    end
-    refuse_half(now)
-    local command = "kubeadm join --config " .. kb.quote(args.config)
-    if #args.ignore > 0 then
-      command = command .. " --ignore-preflight-errors=" .. table.concat(args.ignore, ",")
-    end
-    return { title = args.master and "join as a master" or "join as a worker",
-      effect = { joined(args.master), networks_to_come },
-      actions = { { run = command, fails = "kubeadm join failed" } } }
-  end,
-  evidence = evidence,
+  facts = asks_node,
+  prepare = with_name,
+  plan = plan.join,
+  evidence = plan.evidence,
 }
 
 --- No node of that name in the cluster, as this master's API sees it.
@@ -107,50 +64,16 @@ M.node_absent = kb.op {
   facts = function()
     return { { "kubeadm.nodes" } }
   end,
-  plan = function(args, fact)
-    if not args.name:find("^[%w.-]+$") then
-      kb.refuse(("%q is not the name of a node"):format(args.name))
-    end
-    local nodes = fact("kubeadm.nodes")
-    if not nodes or not nodes[args.name] then
-      return nil, nodes and "there is no such node" or "no API answers here"
-    end
-    local left = {}
-    for name, status in pairs(nodes) do
-      left[name] = name ~= args.name and status or nil
-    end
-    return { title = "delete node " .. args.name, effect = { { "kubeadm.nodes", left } },
-      actions = { "kubectl --kubeconfig /etc/kubernetes/admin.conf delete node "
-        .. kb.quote(args.name) } }
-  end,
+  plan = plan.node_absent,
 }
-
--- What kubeadm reset leaves behind and is ours: never iptables rules, never etcd's data.
-local LEFT = "rm -rf /etc/cni/net.d/10-bridge.conflist /etc/cni/pod-routes "
-  .. "/etc/kubernetes/kubeadm-init.yaml /etc/kubernetes/kubeadm-join.yaml /root/.kube/config; "
-  .. "systemctl disable -q --now pod-routes 2>/dev/null; "
-  .. "rm -f /etc/systemd/system/pod-routes.service; systemctl daemon-reload; "
-  .. "ip link delete cni0 2>/dev/null; true"
 
 --- A host without anything that kubeadm made of it; packages, images and etcd stay.
 M.absent = kb.op {
   name = "kubeadm.absent",
   args = {},
-  facts = function()
-    return { { "kubeadm.node" } }
-  end,
-  plan = function(_, fact)
-    local now = fact("kubeadm.node")
-    if not (now.master or now.joined or now.half) then
-      return nil, "kubeadm has made nothing of it"
-    end
-    return { title = "reset what kubeadm made: /etc/kubernetes, /var/lib/kubelet, the pod network",
-      actions = { { run = "kubeadm reset -f --skip-phases=remove-etcd-member",
-        fails = "kubeadm reset failed" }, LEFT },
-      effect = { { "kubeadm.node", { master = false, joined = false, half = false } },
-        networks_to_come } }
-  end,
-  evidence = evidence,
+  facts = asks_node,
+  plan = plan.absent,
+  evidence = plan.evidence,
 }
 
 --- A token to join with, made on a master.
@@ -160,88 +83,138 @@ M.token = kb.op {
   always = true,
   args = { { "ttl", "string", "how long it lives", at = 1, default = "2h0m0s" } },
   returns = { "token" },
-  plan = function(args)
-    if not args.ttl:find("^[%dhms]+$") then
-      kb.refuse(("ttl %q is no duration such as 2h0m0s"):format(args.ttl))
-    end
-    return { title = "make a token to join with, for " .. args.ttl,
-      actions = { "kubeadm --kubeconfig /etc/kubernetes/admin.conf token create --ttl "
-        .. kb.quote(args.ttl) },
-      result = function(outcomes)
-        local token = outcomes[1].out:match(TOKEN) or kb.refuse("kubeadm printed no token")
-        return { token = kb.secret(token) }
-      end }
-  end,
+  plan = plan.token,
 }
 
-local function node_of(c, host, list)
-  for _, node in ipairs(list) do
-    if node.name == host.name then
-      return node
+--- No token of that id to join with.
+-- @param id string: the part of the token before the dot, which is no secret
+M.token_absent = kb.op {
+  name = "kubeadm.token_absent",
+  args = { { "id", "string", "the part of the token before the dot", at = 1, required = true } },
+  facts = function()
+    return { { "kubeadm.tokens" } }
+  end,
+  plan = plan.token_absent,
+}
+
+--- The certificates that masters share, uploaded to the cluster by this master, encrypted with a
+-- key that further masters read them with. Kubernetes keeps them for two hours.
+-- @param config path: kubeadm's configuration on the host
+-- @param flag string: what the version calls it
+M.certificate_key = kb.op {
+  name = "kubeadm.certificate_key",
+  always = true,
+  args = { { "config", "path", "kubeadm's configuration on the host", at = 1, required = true },
+    { "flag", { "--upload-certs", "--experimental-upload-certs" }, "what the version calls it",
+      default = "--upload-certs" } },
+  returns = { "key" },
+  plan = plan.certificate_key,
+}
+
+local function node_of(c, host)
+  for _, list in ipairs { c.masters, c.workers } do
+    for _, node in ipairs(list) do
+      if node.name == host.name then
+        return node
+      end
     end
   end
+  host:fail(("%s is in neither of the groups masters and workers"):format(host.name))
 end
 
---- What a master needs of the cluster's certificates before kubeadm makes the rest. The authority
--- of etcd is there already: a master is a member.
+local function store_file(host, c, file, to)
+  files.file(host, { to or file.to, content = pki.text(c.store, file.name, file.suffix),
+    mode = file.mode, owner = "root", group = "root" })
+end
+
+--- What a master needs of the cluster's certificates before kubeadm makes the rest: the
+-- authorities and the service accounts' key, and what the API server needs to reach etcd.
 -- @param host host
 -- @param c table: the cluster's settings
 function M.shared_certificates(host, c)
   files.directory(host, { "/etc/kubernetes/pki", mode = "0755" })
   for _, file in ipairs(cluster_pki.shared_files { etcd = "external" }) do
-    if file.name ~= "etcd-ca" then
-      files.file(host, { file.to, content = pki.text(c.store, file.name, file.suffix),
-        mode = file.mode, owner = "root", group = "root" })
-    end
+    store_file(host, c, file, file.name == "etcd-ca" and ETCD_CA or file.to)
   end
 end
 
---- Make a host the first master.
+--- Make a host the first master, or, where each master is initialised, any.
 -- @param host host
 -- @param c table: the cluster's settings
 function M.first_master(host, c)
   M.shared_certificates(host, c)
-  files.file(host, { INIT, content = config.init(c, node_of(c, host, c.masters)), mode = "0600" })
+  files.file(host, { INIT, content = config.init(c, node_of(c, host)), mode = "0600" })
   M.init(host, { INIT, skip_phases = c.skip_phases, ignore = c.ignore_preflight })
 end
 
--- One token for all that join in a run; made only when somebody joins.
-local function token_for(host, c)
-  return kb.once(host, "a token to join with", function()
+-- What the first master gives to those that join, once in a run, and only when somebody joins.
+local function from_first_master(host, c, what, field, make)
+  return kb.once(host, what, function()
     return kb.on(host, c.masters[1].name, function(master)
-      local made = M.token(master, { c.token_ttl })
-      return kb.after(made, function(result)
-        return result.token
+      return kb.after(make(master), function(result)
+        return result[field]
       end)
     end)
   end)
 end
 
+local function token_for(host, c)
+  return from_first_master(host, c, "a token to join with", "token", function(master)
+    return M.token(master, { c.token_ttl })
+  end)
+end
+
+local function certificate_key_for(host, c)
+  return from_first_master(host, c, "a key to the uploaded certificates", "key", function(master)
+    return M.certificate_key(master, { INIT, flag = c.profile.upload_certs_flag })
+  end)
+end
+
+-- The first unknown of some values, of which any may be nil.
+local function unknown_of(...)
+  for i = 1, select("#", ...) do
+    local value = select(i, ...)
+    if kb.is_unknown(value) then
+      return value
+    end
+  end
+end
+
 -- The configuration holds a token, which ends; it is written only when the host is to join.
-local function join(host, c, node, as_master)
-  if not host:fact("kubeadm.node").joined then
+local function join(host, c, as_master)
+  local now = host:fact("kubeadm.node")
+  if not (now.joined or now.running or now.half) then
     local token, hash = token_for(host, c), pki.ca_hash(c.store, "ca")
-    local content = kb.is_unknown(token) and token or kb.is_unknown(hash) and hash
-      or kb.secret(config.join(c, node, kb.reveal(token), hash, as_master))
+    local key = as_master and c.certificates == "upload-certs" and certificate_key_for(host, c)
+      or nil
+    local content = unknown_of(token, hash, key) or kb.secret(config.join(c, node_of(c, host),
+      { token = kb.reveal(token), ca_hash = hash, master = as_master,
+        certificate_key = kb.reveal(key) }))
     files.directory(host, { "/etc/kubernetes" })
     files.file(host, { JOIN, content = content, mode = "0600" })
   end
   M.join(host, { JOIN, master = as_master, ignore = c.ignore_preflight })
 end
 
---- Make a host a further master.
+--- Make a host a further master, in the way that the setting `certificates` says: `copy`, the
+-- shared certificates come from the store; `upload-certs`, kubeadm fetches them from the cluster;
+-- `init-each`, it is initialised like the first one, over the same authorities.
 -- @param host host
 -- @param c table: the cluster's settings
 function M.further_master(host, c)
-  M.shared_certificates(host, c)
-  join(host, c, node_of(c, host, c.masters), true)
+  if c.certificates == "init-each" then
+    return M.first_master(host, c)
+  elseif c.certificates == "copy" then
+    M.shared_certificates(host, c)
+  end
+  join(host, c, true)
 end
 
 --- Make a host a worker.
 -- @param host host
 -- @param c table: the cluster's settings
 function M.worker(host, c)
-  join(host, c, node_of(c, host, c.workers), false)
+  join(host, c, false)
 end
 
 --- Take a host out of the cluster: its node is deleted, as a master that is left sees it, and what
@@ -260,7 +233,24 @@ function M.remove(host, c)
   M.absent(host, {})
 end
 
---- The gate: this master's API answers, and its node is known.
+-- The API server's certificate is good for every name that it is called by.
+local function names_gate(host, c)
+  local node = node_of(c, host)
+  local names = { node.name, node.address, (c.endpoint:gsub(":%d+$", "")),
+    table.unpack(c.sans) }
+  for _, name in ipairs(c.minor >= 18 and names or {}) do -- --tls-server-name came with 1.18
+    kb.gate(host, { ("%s serves a certificate for %s"):format(host.name, name), within = 30,
+      fact = { "kubeadm.serves", node.address, name }, becomes = true,
+      holds = function(good)
+        return good
+      end,
+      evidence = { ("kubectl --kubeconfig /etc/kubernetes/admin.conf --server https://%s:6443 "
+        .. "--tls-server-name %s get --raw /healthz 2>&1 | tail -1"):format(node.address,
+          kb.quote(name)) } })
+  end
+end
+
+--- The gate: this master's API answers that it is ready, with a certificate for all its names.
 -- @param host host
 -- @param c table: the cluster's settings
 function M.gate(host, c)
@@ -269,7 +259,8 @@ function M.gate(host, c)
     holds = function(answer)
       return answer == "ok"
     end,
-    evidence = evidence() })
+    evidence = plan.evidence() })
+  names_gate(host, c)
 end
 
 --- The gate: these nodes are Ready, as a master sees them.
