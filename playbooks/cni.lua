@@ -1,18 +1,25 @@
--- The pod network, and the gate that all nodes are Ready.
+-- The pod network, and the gate that all nodes are Ready. `bridge` is made on each node; the others
+-- are applied from a manifest, once, with the images that the bundle has brought.
 local kb = require "kb"
 local cluster, cni, kubeadm = kb.use("cluster", "cni", "kubeadm")
 
 kb.play { "pod network", hosts = "masters:workers", become = true,
   needs = { "masters", "workers" }, tags = { "cni" },
   function(host)
-    if cluster.settings(host).cni == "bridge" then
+    local c = cluster.settings(host)
+    if c.cni == "bridge" then
       cni.node(host)
+    elseif c.cni ~= "none" and host.name == c.masters[1].name then
+      cni.applied(host, c)
     end
   end }
 
 kb.play { "nodes are ready", hosts = "masters[0]", become = true, needs = { "pod network" },
   tags = { "cni" },
   function(host)
+    if cluster.settings(host).cni == "none" then
+      return -- they are when their owner has brought a network
+    end
     local names = kb.hosts(host, "masters")
     for _, name in ipairs(kb.hosts(host, "workers")) do
       names[#names + 1] = name

@@ -1,9 +1,12 @@
 -- Workers join side by side; one that fails does not stop the others.
 local kb = require "kb"
-local cluster, kubeadm = kb.use("cluster", "kubeadm")
+local cluster, kubeadm, kubelet = kb.use("cluster", "kubeadm", "kubelet")
 
 kb.play { "workers", hosts = "workers", become = true, needs = { "first master", "images" },
   tags = { "workers" },
   function(host)
-    kubeadm.worker(host, cluster.settings(host))
+    local c = cluster.settings(host)
+    kubelet.configured(host, c)
+    kubeadm.worker(host, c)
+    kubelet.service(host)
   end }

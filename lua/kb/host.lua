@@ -181,6 +181,14 @@ function Host:fail(message, fields)
   error(e, 0)
 end
 
+--- Say what is worth a look and stops nothing; a dry run says it, too.
+-- @param message string
+function Host:warn(message)
+  local file, line = err.position()
+  self.run.report:emit { event = "warning", host = self.name, play = self.play.name,
+    message = message, file = file, line = line }
+end
+
 --- Whether this is a run; a dry run changes nothing. For what must be asked before it is done, and
 -- for nothing else: a playbook that does other things in a dry run makes it lie.
 -- @return boolean

@@ -108,10 +108,22 @@ local function check_profile(c, found)
   end
 end
 
-local function check_endpoint(c, found)
-  local port = c.endpoint and tonumber(c.endpoint:match(":(%d+)$"))
-  if c.endpoint and (not port or port < 1 or port > 65535) then
-    found({ "endpoint" }, ("%q has no port; 10.0.0.1:6443 was expected"):format(c.endpoint))
+local function check_endpoints(c, found)
+  for _, key in ipairs { "endpoint", "public_endpoint" } do
+    local text = c[key] or ""
+    local port = tonumber(text:match("^[^:/]+:(%d+)$") or text:match("^%[.+%]:(%d+)$"))
+    if c[key] and (not port or port < 1 or port > 65535) then
+      found({ key }, ("%q is no name or address with a port, such as 10.0.0.1:6443")
+        :format(c[key]))
+    end
+  end
+  local own = c.public_endpoint and c.public_endpoint:gsub(":%d+$", "")
+  for _, name in ipairs(own and c.sans or {}) do
+    own = own ~= name and own or nil
+  end
+  if own and own ~= (c.endpoint or ""):gsub(":%d+$", "") then
+    found({ "public_endpoint" }, ("%s is not in sans: the API's certificate would not be good for "
+      .. "it"):format(own))
   end
 end
 
@@ -136,10 +148,13 @@ local function check_networks(c, nodes, found)
       found({ key }, ("%q is no IPv4 network such as 10.244.0.0/16"):format(c[key]))
     elseif range then
       ranges[key] = range
+      local inside = {}
       for _, node in ipairs(nodes) do
-        if network.holds(range, node.address) then
-          found({ key }, ("%s holds the address %s of %s"):format(c[key], node.address, node.name))
-        end
+        inside[#inside + 1] = network.holds(range, node.address)
+          and ("%s (%s)"):format(node.name, node.address) or nil
+      end
+      if #inside > 0 then
+        found({ key }, ("%s holds the addresses of %s"):format(c[key], table.concat(inside, ", ")))
       end
     end
   end
@@ -200,7 +215,7 @@ function M.read(given, nodes)
   if c.profile then
     check_profile(c, found)
   end
-  check_endpoint(c, found)
+  check_endpoints(c, found)
   check_networks(c, nodes, found)
   check_metallb(c, found)
   check_etcd(c, found)

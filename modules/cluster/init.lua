@@ -3,6 +3,7 @@
 local check = require "modules.cluster.check"
 local err = require "kb.err"
 local kb = require "kb"
+local network = require "modules.cluster.network"
 local profiles = require "modules.cluster.profiles"
 local schema = require "modules.cluster.schema"
 
@@ -10,6 +11,9 @@ local M = {}
 
 --- What the variable `cluster` may hold: entries of kb.args, with `fields` for maps.
 M.declared = schema.settings
+
+--- Networks as ranges of addresses; see modules/cluster/network.lua.
+M.network = network
 
 --- What differs between versions of Kubernetes.
 M.profiles = profiles
@@ -37,7 +41,9 @@ end)
 local function addresses(host, group)
   local list = {}
   for _, name in ipairs(kb.hosts(host, group)) do
-    list[#list + 1] = { name = name, address = M.address(kb.host(host, name)) }
+    local node = kb.host(host, name)
+    list[#list + 1] = { name = name, address = M.address(node),
+      labels = node:var("node_labels", {}), taints = node:var("node_taints", {}) }
   end
   return list
 end
@@ -54,8 +60,8 @@ end
 --- The settings of the cluster that a host belongs to.
 -- @param host host
 -- @return table: the variable `cluster` with defaults, and minor (integer), profile (what this
--- version of Kubernetes needs), masters, workers, members (lists of {name, address}), socket (of
--- the runtime, as kubeadm and the kubelet write it)
+-- version of Kubernetes needs), masters, workers, members (lists of {name, address, labels,
+-- taints}), socket (of the runtime, as kubeadm and the kubelet write it)
 -- @raise kb.err of kind usage
 function M.settings(host)
   local c, findings = check.read(host.vars.cluster, {})

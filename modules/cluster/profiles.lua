@@ -89,9 +89,9 @@ end
 -- (the API's path), cores, memory (MB; a master's least), runtime (the default), docker (boolean:
 -- dockershim is there), docker_newest (validated; false: none), containerd (list: the oldest patch
 -- of each of its releases that will do), etcd_oldest (version), cgroup_driver, cgroup_v2 (boolean:
--- version 1 is refused), labels, taints (lists of the control plane's names), containerd_socket, dockershim_socket,
--- upload_certs_flag (nil: it cannot), certs_command, drain_flag, network_plugin_flag, sandbox_flag
--- (booleans: the kubelet has these flags)
+-- version 1 is refused), labels, taints (lists of the control plane's names), containerd_socket,
+-- dockershim_socket, upload_certs_flag (nil: it cannot), certs_command, drain_flag,
+-- network_plugin_flag, sandbox_flag (booleans: the kubelet has these flags)
 function M.of(minor)
   local profile = { minor = minor, apis = M.apis(minor) }
   for _, entry in ipairs(since) do

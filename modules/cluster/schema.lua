@@ -43,6 +43,9 @@ M.settings = {
   { "endpoint", "string", "where the API answers: an address or name that all nodes know, and port",
     required = true },
   { "sans", "list", "more names and addresses in the API's certificate", default = {} },
+  { "public_endpoint", "string", "how the operator's machine reaches the API; absent: endpoint" },
+  { "kubeconfig", "string", "the kubeconfig on the operator's machine that the cluster is added "
+    .. "to, or none", default = "~/.kube/config" },
   { "bundle", "path", "the offline bundle on the operator's machine", required = true },
   { "store", "path", "where the certificates are kept on the operator's machine", required = true },
   { "certificates", { "copy", "upload-certs", "init-each" },

@@ -1,18 +1,23 @@
---- The pod network without a daemon: the `bridge` plugin on each node, and a route to the pods of
---- every other node. It needs no images, and all nodes in one layer-2 network.
+--- The pod network: `bridge`, which needs no daemon and no images (the plugin on each node,
+--- and a route to the pods of every other node; all nodes in one network), or one of a manifest.
 
 local cluster = require "modules.cluster"
 local data = require "kb.data"
 local files = require "modules.files"
 local json = require "kb.json"
 local kb = require "kb"
+local kubectl = require "modules.kubectl"
+local manifest = require "modules.cni.manifest"
 local systemd = require "modules.systemd"
 
 local M = {}
 
 local CONFIG, ROUTES = "/etc/cni/net.d/10-bridge.conflist", "/etc/cni/pod-routes"
 
-local function bridge(cidr)
+--- The configuration of the bridge on a node.
+-- @param cidr string: the network of its pods
+-- @return string
+function M.bridge(cidr)
   return json.encode(data.map {
     { "cniVersion", "0.4.0" }, { "name", "bridge" },
     { "plugins", data.list { data.map {
@@ -42,7 +47,11 @@ ExecStart=/bin/sh -e %s
 WantedBy=multi-user.target
 ]]):format(ROUTES)
 
-local function routes(own, networks)
+--- The routes of a node to the pods of the others.
+-- @param own string: the node's name
+-- @param networks list of {name, address, cidr}
+-- @return string: POSIX sh
+function M.routes(own, networks)
   local lines = {}
   for _, node in ipairs(networks) do
     if node.name ~= own then
@@ -80,6 +89,26 @@ local function cidr_of(name, networks)
   end
 end
 
+--- The manifest of the pod network, as it is applied: with the cluster's pod network, and only when
+-- the bundle has all of its images.
+-- @param c table: the cluster's settings
+-- @return string: YAML
+-- @raise kb.err of kind failed
+function M.manifest(c)
+  local name = c.cni_manifest or c.cni .. ".yaml"
+  local documents = kubectl.manifest.documents(kubectl.manifest.text(c, name), name)
+  kubectl.manifest.check_images(c, documents, name)
+  return manifest.text(documents, c)
+end
+
+--- Bring a pod network into the cluster from its manifest.
+-- @param host host: a master
+-- @param c table: the cluster's settings
+function M.applied(host, c)
+  kubectl.manifest_applied(host, { name = c.cni .. ".yaml", text = M.manifest(c),
+    server_side = c.minor >= 22 })
+end
+
 --- Give a node its pod network.
 -- @param host host
 function M.node(host)
@@ -89,8 +118,9 @@ function M.node(host)
   end)
   local known = not kb.is_unknown(networks)
   files.directory(host, { "/etc/cni/net.d" })
-  files.file(host, { CONFIG, content = known and bridge(cidr_of(host.name, networks)) or networks })
-  files.file(host, { ROUTES, content = known and routes(host.name, networks) or networks })
+  files.file(host, { CONFIG,
+    content = known and M.bridge(cidr_of(host.name, networks)) or networks })
+  files.file(host, { ROUTES, content = known and M.routes(host.name, networks) or networks })
   systemd.unit_file(host, { "pod-routes.service", content = UNIT })
   systemd.unit(host, { "pod-routes", state = "running", enabled = true, watch = { ROUTES } })
 end

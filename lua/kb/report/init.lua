@@ -1,8 +1,8 @@
 --- What a run tells: one stream of events, shown by one or more views.
 --
--- Events are tables with `event` (play, host, step, retry, output, summary) and, as fits, play,
--- host, op, id, status, title, reason, diff, seconds, file, line, error. Texts are masked here,
--- once for all views.
+-- Events are tables with `event` (play, host, step, warning, retry, output, summary) and, as fits,
+-- play, host, op, id, status, title, reason, diff, seconds, file, line, error. Texts are masked
+-- here, once for all views.
 
 local secret = require "kb.secret"
 local unknown = require "kb.unknown"

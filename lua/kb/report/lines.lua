@@ -8,8 +8,8 @@ Lines.__index = Lines
 local M = {}
 
 local styles = { changed = "yellow", same = "green", failed = "red bold", unknown = "magenta",
-  ["may run"] = "magenta", unreachable = "red bold", cancelled = "red", ended = "magenta",
-  skipped = "faint" }
+  ["may run"] = "magenta", unreachable = "red bold", warning = "yellow bold", cancelled = "red",
+  ended = "magenta", skipped = "faint" }
 
 --- A view that writes lines.
 -- @param options table: verbose (integer: 1 shows what stayed the same, 2 also what commands
@@ -111,6 +111,10 @@ function shown.host(self, event)
   elseif event.status == "failed" and not event.error.op then
     self:_line("failed", event.host, event.error.message, event.error)
   end
+end
+
+function shown.warning(self, event)
+  self:_line("warning", event.host, event.message, event)
 end
 
 function shown.retry(self, event)
