@@ -42,7 +42,9 @@ end
 -- @param why string: what needed it
 -- @raise kb.err of kind unknown
 function M.stop(value, why)
-  err.raise("unknown", ("%s, which is %s"):format(why, M.reason(value)))
+  local file, line = err.position()
+  err.raise("unknown", ("%s, which is %s"):format(why, M.reason(value)),
+    { file = file, line = line })
 end
 
 local function text_of(value)

@@ -47,6 +47,13 @@ test("a title that is not known yet is shown, not looked into", function()
   check.contains(table.concat(out), "use (known later)")
 end)
 
+test("a preview that ends in the playbook itself says why and where", function()
+  local rep, out = collecting(0)
+  rep:emit { event = "host", status = "ended", host = "h1", play = "p",
+    error = { kind = "unknown", message = "it looks at 'out'", file = "x.lua", line = 3 } }
+  check.contains(table.concat(out), "ends here: it looks at 'out'  x.lua:3")
+end)
+
 test("a secret is not shown however deep it is", function()
   local shown
   local rep = report.new { { event = function(_, event)

@@ -107,7 +107,9 @@ function shown.host(self, event)
   if event.status == "unreachable" then
     self:_line("unreachable", event.host, event.error.message)
   elseif event.status == "ended" then
-    self:_line("ended", event.host, "the preview of this host ends here")
+    local e = event.error -- an operation has told why already
+    self:_line("ended", event.host, "the preview of this host ends here"
+      .. (e.op and "" or ": " .. e.message), not e.op and e or nil)
   elseif event.status == "failed" and not event.error.op then
     self:_line("failed", event.host, event.error.message, event.error)
   end
