@@ -6,18 +6,38 @@ local Error = { __name = "kb.err" }
 Error.__index = Error
 
 -- The rest of what an error knows, in the order in which it is shown.
-local details = { "host", "op", "command", "status", "output", "evidence", "hint" }
+local details = { "op", "command", "status", "output", "evidence", "hint" }
 
-function Error:__tostring()
+-- A script is shown by its beginning: what it printed says more.
+local MOST_LINES = 3
+
+local function shortened(command)
+  local _, breaks = command:gsub("\n", "")
+  if breaks < MOST_LINES then
+    return command
+  end
+  return ("%s\n… %d lines more, shown with -v"):format(command:match("^%s*([^\n]*)"), breaks)
+end
+
+--- An error's text.
+-- @param whole boolean: with commands that are scripts in full
+-- @return string
+function Error:text(whole)
   local at = self.file and ("%s:%s: "):format(self.file, self.line or "?") or ""
   local lines = { at .. (self.host and self.host .. ": " or "") .. self.message }
   for _, name in ipairs(details) do
     local value = self[name]
-    if value ~= nil and name ~= "host" and value ~= "" then
-      lines[#lines + 1] = ("  %s: %s"):format(name, (tostring(value):gsub("\n", "\n    ")))
+    if value ~= nil and value ~= "" then
+      value = tostring(value)
+      value = name == "command" and not whole and shortened(value) or value
+      lines[#lines + 1] = ("  %s: %s"):format(name, (value:gsub("\n", "\n    ")))
     end
   end
   return table.concat(lines, "\n")
+end
+
+function Error:__tostring()
+  return self:text(false)
 end
 
 --- Make an error value.
@@ -25,7 +45,8 @@ end
 -- (a command or a check on a host), verify (an effect did not come true), unknown (the preview
 -- cannot look further), cancelled
 -- @param message string: what went wrong, with names and values
--- @param fields table: host, op, command, status, output, evidence, hint, file, line
+-- @param fields table: host, op, command, status, output, evidence, hint, file, line, complete
+-- (boolean: the message says what was done, too)
 -- @return kb.err
 function M.new(kind, message, fields)
   local e = setmetatable({ kind = kind, message = message }, Error)

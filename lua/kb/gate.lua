@@ -29,7 +29,7 @@ end
 local function evidence_of(host, gate)
   local parts = {}
   for _, command in ipairs(gate.evidence) do
-    local result = host:_execute({ run = command, timeout = 15 })
+    local result = host:_ask_quietly(command)
     parts[#parts + 1] = result and ("$ %s\n%s%s"):format(command, result.out, result.err) or nil
   end
   return table.concat(parts, "\n")

@@ -221,7 +221,14 @@ end
 function Host:_execute(action, as)
   return self.machine:execute(self:_user(as), action, function(kind, chunk)
     self.run.report:output(self.name, kind, chunk)
+  end, function(done, total)
+    self.run.report:progress(self.name, done, total)
   end)
+end
+
+-- Run a command whose output is for an error, and not for those who watch.
+function Host:_ask_quietly(command, as)
+  return self.machine:execute(self:_user(as), { run = command, timeout = 15 })
 end
 
 function Host:_commit(as, effect)

@@ -273,8 +273,9 @@ end
 -- @param user string or nil
 -- @param action table
 -- @param on_output function(kind, chunk) or nil
+-- @param on_progress function(done, total) or nil: of a transfer, in bytes
 -- @return result as kb.remote gives it; or nil, message, code
-function Machine:execute(user, action, on_output)
+function Machine:execute(user, action, on_output, on_progress)
   if action.call then
     return call(action)
   end
@@ -282,7 +283,8 @@ function Machine:execute(user, action, on_output)
   local kind = action.put and "put" or action.put_tree and "put_tree"
   if kind then
     return call { call = function()
-      return r[kind](r, setmetatable({ user = user }, { __index = action[kind] }))
+      return r[kind](r, setmetatable({ user = user, progress = on_progress },
+        { __index = action[kind] }))
     end }
   end
   return r:run(action.run, { user = user, stdin = action.stdin, env = action.env,

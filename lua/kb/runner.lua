@@ -90,6 +90,7 @@ end
 
 function Run:_host_body(play, name)
   local ok, e = xpcall(function()
+    self:_emit("start", { host = name, play = play.name })
     self.at_work[coroutine.running()] = self:machine(name)
     self:_learn()
     play.body(self:host(play, name))

@@ -46,7 +46,7 @@ function Step:_evidence(args)
   local commands = self.op.evidence and self.op.evidence(args) or {}
   local parts = {}
   for _, command in ipairs(commands) do
-    local result = self.host:_execute({ run = command, timeout = 15 }, args.as)
+    local result = self.host:_ask_quietly(command, args.as)
     local text = result and (result.out .. result.err):gsub("%s+$", "") or ""
     if text ~= "" then
       parts[#parts + 1] = ("$ %s\n%s"):format(command, text)
@@ -74,7 +74,7 @@ function Step:_refused(action, result, args)
   local status = result.signal and "killed by signal " .. result.signal
     or "exit status " .. tostring(result.code)
   err.raise("failed", action.fails or ("%s failed"):format(self.title), {
-    command = action.run, status = status,
+    command = action.run, status = status, complete = action.fails ~= nil or nil,
     output = tail(printed(result), 40),
     evidence = self:_evidence(args) })
 end

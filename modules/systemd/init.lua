@@ -11,8 +11,8 @@ local M = {}
 
 local function evidence(args)
   local unit = kb.quote(plan.full_name(args.name))
-  return { "systemctl status --no-pager --full --lines=0 -- " .. unit,
-    "journalctl --no-pager --output=short-iso --lines=30 --unit=" .. unit }
+  return { "journalctl --no-pager --output=short-iso --lines=20 --unit=" .. unit,
+    "systemctl status --no-pager --full --lines=0 -- " .. unit }
 end
 
 --- A unit in the state that is asked for.

@@ -152,3 +152,18 @@ test("a dry run says what may be needed, and what it took for granted", function
   check.contains(text, "1 command does not say what it changes; what comes after is foretold as if "
     .. "it changed nothing else\n1 change to make, 1 that may be needed, 0 as asked, in 1.0 s")
 end)
+
+test("a command that is a script is shown by its beginning, and in full with -v", function()
+  local function shown(whole)
+    local out = {}
+    local rep = report.new({ lines.new { verbose = 0, write = function(text)
+      out[#out + 1] = text
+    end } }, whole)
+    rep:emit { event = "host", host = "h1", play = "p", status = "failed",
+      error = err.new("failed", "no", { command = "set -e\none\ntwo\nthree", output = "why" }) }
+    rep:finish(summary)
+    return table.concat(out)
+  end
+  check.contains(shown(false), "command: set -e\n    … 3 lines more, shown with -v\n  output: why")
+  check.contains(shown(true), "command: set -e\n    one\n    two\n    three\n")
+end)

@@ -100,7 +100,7 @@ local function run(opts, args)
     return common.exit.usage
   end
   local plays = playbook:tagged(opts.tags, opts.skip_tags)
-  local rep = report.new { view_of(opts) }
+  local rep = report.new({ view_of(opts) }, opts.json or (opts.verbose or 0) > 0)
   local summary = run_plays(plays, { inventory = inv, report = rep, limit = opts.limit,
     open = function(settings)
       return require("kb.remote").open(access.apply(settings, over))

@@ -1,6 +1,6 @@
 --- What a run tells: one stream of events, shown by one or more views.
 --
--- Events are tables with `event` (play, host, step, warning, retry, output, summary) and, as fits,
+-- Events are tables with `event` (play, start, host, step, warning, retry, summary) and, as fits,
 -- play, host, op, id, status, title, reason, diff, seconds, file, line, error. Texts are masked
 -- here, once for all views.
 
@@ -14,10 +14,11 @@ local M = {}
 
 --- A report that shows its events in views.
 -- @param views list: each has event(self, event) and optionally output(self, host, kind, text),
--- output_ended(self, host, kind) and finish(self, summary)
+-- output_ended(self, host, kind), progress(self, host, done, total) and finish(self, summary)
+-- @param whole boolean: show commands that are scripts in full
 -- @return report
-function M.new(views)
-  return setmetatable({ views = views, failures = {}, maskers = {},
+function M.new(views, whole)
+  return setmetatable({ views = views, whole = whole, failures = {}, maskers = {},
     counts = { changed = 0, same = 0, failed = 0, unknown = 0, cancelled = 0, perhaps = 0,
       unstated = 0 } }, Report)
 end
@@ -83,6 +84,18 @@ function Report:_show_output(host, kind, text)
   end
 end
 
+--- Tell how far a transfer is.
+-- @param host string
+-- @param done integer: bytes
+-- @param total integer: bytes
+function Report:progress(host, done, total)
+  for _, view in ipairs(self.views) do
+    if view.progress then
+      view:progress(host, done, total)
+    end
+  end
+end
+
 -- A step is over: what was held back, since it might have been the beginning of a secret, was not,
 -- and a last line without its end is a line.
 function Report:_flush(host, kind)
@@ -99,10 +112,10 @@ function Report:_flush(host, kind)
 end
 
 -- An error's text without its host, and with its evidence or another one.
-local function text_of(e, evidence)
+local function text_of(e, evidence, whole)
   local host, own = e.host, e.evidence
   e.host, e.evidence = nil, evidence
-  local text = tostring(e)
+  local text = e:text(whole)
   e.host, e.evidence = host, own
   return text
 end
@@ -113,23 +126,23 @@ local function without(text, word, mark)
 end
 
 -- An error's text as it would be for any host.
-local function text_of_any(event)
-  local text = without(text_of(event.error, nil), event.address, "<address>")
+local function text_of_any(event, whole)
+  local text = without(text_of(event.error, nil, whole), event.address, "<address>")
   return without(text, event.host, "<host>")
 end
 
 -- What a group of equal failures shows. Evidence has times and process ids, so it is that of the
 -- first host.
-local function text_of_group(group)
+local function text_of_group(group, whole)
   local first = group[1]
   local evidence = first.error.evidence
   if #group == 1 then
-    return text_of(first.error, evidence)
+    return text_of(first.error, evidence, whole)
   end
-  local text = text_of(first.error, nil)
+  local text = text_of(first.error, nil, whole)
   for _, event in ipairs(group) do
-    if text_of(event.error, nil) ~= text then
-      text = text_of_any(first)
+    if text_of(event.error, nil, whole) ~= text then
+      text = text_of_any(first, whole)
       break
     end
   end
@@ -138,10 +151,10 @@ local function text_of_group(group)
 end
 
 -- The same failure on many hosts is one entry, also when it names its host.
-local function grouped(failures)
+local function grouped(failures, whole)
   local groups, by_text, list = {}, {}, {}
   for _, event in ipairs(failures) do
-    local key = text_of_any(event)
+    local key = text_of_any(event, true)
     if not by_text[key] then
       by_text[key] = {}
       groups[#groups + 1] = by_text[key]
@@ -153,7 +166,7 @@ local function grouped(failures)
     for _, event in ipairs(group) do
       hosts[#hosts + 1] = event.host
     end
-    list[i] = { hosts = hosts, text = text_of_group(group), status = group[1].status,
+    list[i] = { hosts = hosts, text = text_of_group(group, whole), status = group[1].status,
       traceback = group[1].error.traceback }
   end
   return list
@@ -163,7 +176,7 @@ end
 -- @param summary table: as kb.runner gives it, with dry_run (boolean)
 function Report:finish(summary)
   summary.steps = self.counts
-  summary.failures = grouped(self.failures)
+  summary.failures = grouped(self.failures, self.whole)
   for _, view in ipairs(self.views) do
     if view.finish then
       view:finish(summary)

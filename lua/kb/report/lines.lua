@@ -51,8 +51,10 @@ function Lines:_diff(diff)
 end
 
 -- A message that says itself what was done needs no title before it.
-local function what_failed(title, message)
-  return message:sub(1, #title) == title and message or ("%s: %s"):format(title, message)
+local function what_failed(title, e)
+  local message = e.message
+  local complete = e.complete or message:sub(1, #title) == title
+  return complete and message or ("%s: %s"):format(title, message)
 end
 
 -- Either a step that may be needed, or the one at which a preview ends.
@@ -94,7 +96,7 @@ function shown.step(self, event)
       self:_diff(event.diff)
     end
   elseif status == "failed" then
-    self:_line("failed", event.host, what_failed(event.title or event.op, event.error.message),
+    self:_line("failed", event.host, what_failed(event.title or event.op, event.error),
       event)
   elseif status == "cancelled" then
     self:_line("cancelled", event.host, event.title or event.op, event)

@@ -1,6 +1,9 @@
 --- The view on a terminal: lines scroll above a block that shows what each host does now.
+-- The block keeps a line for each host until its part of a play is over, in the order in which they
+-- came, so that nothing jumps; the last line says how far the plays are.
 
 local lines = require "kb.report.lines"
+local meter = require "kb.report.meter"
 local sys = require "kb.core.sys"
 local task = require "kb.core.task"
 local term = require "kb.term"
@@ -15,10 +18,18 @@ local REDRAW = 0.1 -- seconds
 
 --- A view for a terminal on standard output. Must be made in the task that outlives the run: it
 -- redraws from a background task of it.
--- @param options table: as for kb.report.lines
+-- @param options table: as for kb.report.lines; and write (function(text)), size (function() ->
+-- columns, rows) for tests
 -- @return view
 function M.new(options)
-  local view = setmetatable({ hosts = {}, order = {}, drawn = 0, frame = 0, buffer = {} }, Live)
+  local view = setmetatable({ hosts = {}, order = {}, plays = {}, changed = 0, failed = 0,
+    drawn = 0, frame = 0, buffer = {}, width = 0, started = task.now(),
+    size = options.size or function()
+      return sys.terminal_size(1)
+    end, write = options.write or function(text)
+      io.stdout:write(text)
+      io.stdout:flush()
+    end }, Live)
   options.write = function(text)
     view.buffer[#view.buffer + 1] = text
   end
@@ -32,18 +43,9 @@ function M.new(options)
   return view
 end
 
-function Live:_busy_hosts()
-  local busy = {}
-  for _, name in ipairs(self.order) do
-    if self.hosts[name] then
-      busy[#busy + 1] = name
-    end
-  end
-  return busy
-end
-
 local function cut(text, width)
-  if utf8.len(text) and utf8.len(text) > width then
+  local length = utf8.len(text)
+  if length and length > width then
     return text:sub(1, utf8.offset(text, width) - 1) .. "…"
   end
   return text
@@ -51,49 +53,111 @@ end
 
 function Live:_host_line(name, width)
   local h = self.hosts[name]
-  local spin = SPINNER[self.frame % #SPINNER + 1]
-  local text = ("%s %s  %s"):format(spin, name, h.title)
-  local time = ("  %.1f s"):format(task.now() - h.since)
-  local rest = h.last and h.last ~= "" and "  " .. h.last or ""
-  return cut(text .. time .. rest, width - 1)
+  local text = ("%s %-" .. self.width .. "s"):format(SPINNER[self.frame % #SPINNER + 1], name)
+  if not h.title then
+    return cut(text, width - 1), nil
+  end
+  text = ("%s %6.1f s  %s"):format(text, task.now() - h.since, h.title)
+  local rest = h.meter and h.meter:text() or h.last
+  text = cut(text, width - 1)
+  return text, rest and cut("  " .. rest, width - 1 - (utf8.len(text) or #text))
 end
 
--- Wipe the block, print what has come since, draw the block anew: one write, so nothing flickers.
-function Live:_draw()
-  local width, rows = sys.terminal_size(1)
-  width, rows = width or 80, rows or 24
-  local out = {}
-  if self.drawn > 0 then
-    out[#out + 1] = ("\27[%dA\27[J"):format(self.drawn)
+-- How far the plays that run are, and what has come of it so far.
+function Live:_foot()
+  local parts = {}
+  for _, play in ipairs(self.plays) do
+    parts[#parts + 1] = ("%s: %d of %d hosts done"):format(play.name, play.done, play.hosts)
   end
-  out[#out + 1] = table.concat(self.buffer)
-  self.buffer = {}
-  local busy = self:_busy_hosts()
-  local room = math.max(1, rows - 3)
+  return ("%s   %d changed%s   %.0f s"):format(table.concat(parts, ", "), self.changed,
+    self.failed > 0 and (", %d failed"):format(self.failed) or "", task.now() - self.started)
+end
+
+function Live:_block(width, rows)
+  local block, busy = {}, {}
+  for _, name in ipairs(self.order) do
+    busy[#busy + 1] = self.hosts[name] and name or nil
+  end
+  local room = math.max(1, rows - 4)
   for i = 1, math.min(#busy, room) do
-    out[#out + 1] = term.paint("faint", self:_host_line(busy[i], width), 1) .. "\n"
+    local text, rest = self:_host_line(busy[i], width)
+    block[i] = text .. (rest and term.paint("faint", rest, 1) or "")
   end
-  self.drawn = math.min(#busy, room)
   if #busy > room then
-    out[#out + 1] = ("  … and %d more hosts\n"):format(#busy - room)
-    self.drawn = self.drawn + 1
+    block[#block + 1] = ("  … and %d more hosts"):format(#busy - room)
   end
-  io.stdout:write(table.concat(out))
-  io.stdout:flush()
+  if #self.plays > 0 then
+    block[#block + 1] = term.paint("faint", cut(self:_foot(), width - 1), 1)
+  end
+  return block
+end
+
+-- Write over the block what has come since, and the block anew below it: each line wipes what is
+-- left of the one that was there, in a single write, so that nothing flickers.
+function Live:_draw()
+  local width, rows = self.size()
+  width, rows = (width or 0) > 0 and width or 80, (rows or 0) > 0 and rows or 24
+  local out = { self.drawn > 0 and ("\27[%dA\r"):format(self.drawn) or "" }
+  local block = self:_block(width, rows)
+  self.drawn = #block
+  block[#block + 1] = ""
+  out[#out + 1] = table.concat(self.buffer):gsub("\n", "\27[K\n")
+  out[#out + 1] = table.concat(block, "\27[K\n") .. "\27[J"
+  self.buffer = {}
+  self.write(table.concat(out))
+end
+
+-- A place in the block, which the host keeps until it is settled.
+function Live:_place(name)
+  if self.hosts[name] == nil then
+    self.order[#self.order + 1] = name
+    self.width = math.max(self.width, #name)
+  end
+  self.hosts[name] = {}
+end
+
+local noted = {}
+
+function noted.play(self, event)
+  if event.status == "started" then
+    table.insert(self.plays, { name = event.play, hosts = event.hosts, done = 0 })
+    return
+  end
+  for i, play in ipairs(self.plays) do
+    if play.name == event.play then
+      table.remove(self.plays, i)
+      break
+    end
+  end
+end
+
+function noted.start(self, event)
+  self:_place(event.host)
+end
+
+function noted.host(self, event)
+  self.hosts[event.host] = false
+  self.failed = self.failed + (event.error and event.status ~= "ended" and 1 or 0)
+  for _, play in ipairs(self.plays) do
+    play.done = play.done + (play.name == event.play and 1 or 0)
+  end
+end
+
+function noted.step(self, event)
+  self.changed = self.changed + (event.status == "changed" and 1 or 0)
+  if not self.hosts[event.host] then
+    self:_place(event.host)
+  end
+  self.hosts[event.host] = event.status == "running"
+    and { title = term.clean(event.title), since = task.now() } or {}
 end
 
 --- Show an event.
 -- @param event table
 function Live:event(event)
   self.lines:event(event)
-  local name = event.host
-  if event.event == "step" and event.status == "running" then
-    if self.hosts[name] == nil then
-      self.order[#self.order + 1] = name
-    end
-    self.hosts[name] = { title = event.title, since = task.now() }
-  elseif name and (event.event == "step" or event.event == "host") then
-    self.hosts[name] = self.hosts[name] and false
+  if noted[event.event] then
+    noted[event.event](self, event)
   end
 end
 
@@ -107,6 +171,18 @@ function Live:output(host, kind, text)
   self.lines:output(host, kind, text)
 end
 
+--- Show how far a transfer is beside its step.
+-- @param host string
+-- @param done integer: bytes
+-- @param total integer: bytes
+function Live:progress(host, done, total)
+  local h = self.hosts[host]
+  if h and h.title then
+    h.meter = h.meter or meter.new(done)
+    h.meter:update(done, total)
+  end
+end
+
 --- A step is over: show a last line that did not end.
 function Live:output_ended(host, kind)
   self.lines:output_ended(host, kind)
@@ -114,8 +190,7 @@ end
 
 --- Wipe the block and show how it ended.
 function Live:finish(summary)
-  self.hosts, self.order = {}, {}
-  self:_draw()
+  self.hosts, self.order, self.plays = {}, {}, {}
   self.lines:finish(summary)
   self:_draw()
 end
