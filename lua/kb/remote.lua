@@ -182,7 +182,8 @@ end
 -- @param command string: POSIX shell text
 -- @param opts table: user (who runs it, if not who logged in), stdin (string, secret or function
 -- giving pieces, then nil), env (table), cwd, timeout (seconds), on_output (function of "out" or
--- "err" and a piece), combine (stderr in stdout, in order), discard (do not collect output)
+-- "err" and a piece), combine (stderr in stdout, in order), discard (do not collect output), on_end
+-- (called when the command has ended, while its input may still wait for more)
 -- @return table: code (an exit status; 128+n after death by signal n), signal (its name), out, err,
 -- seconds. Or nil, message, code: EAUTH when becoming the user was refused, ECLOSED when connection
 -- or shell was lost, ETIMEDOUT, with a table of out and err so far
@@ -246,6 +247,13 @@ end
 -- @return true and a table: changed, sent (bytes of files). Or nil, message, code as of put
 function Remote:put_tree(spec)
   return tree.put(self, spec)
+end
+
+--- The host key that the server has proved to have.
+-- @return string: a public key line; nil when the connection cannot tell
+function Remote:host_key()
+  local connection = self.connection
+  return connection and connection.host_key and connection:host_key()
 end
 
 --- What the connection has cost so far.

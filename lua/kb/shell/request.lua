@@ -72,6 +72,9 @@ function Request:mark(kind, text)
     self.status, self.left = tonumber(a), b == "1"
     self.seen.out = not self.streamed
     self.ended = true
+    if self.opts.on_end then
+      self.opts.on_end()
+    end
   elseif word == "pid" then
     self.pid = a
   elseif word == "ready" then

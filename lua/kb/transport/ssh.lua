@@ -16,8 +16,10 @@
 -- EAUTH, EUNSUPPORTED (this libssh2 cannot speak with the server; the ssh
 -- program may), ETIMEDOUT, ECLOSED, EPROTO.
 local channel = require "kb.transport.channel"
+local crypto = require "kb.core.crypto"
 local gate = require "kb.transport.gate"
 local hops = require "kb.transport.hop"
+local known_hosts = require "kb.transport.known_hosts"
 local ssh_config = require "kb.transport.ssh_config"
 local sys = require "kb.core.sys"
 local task = require "kb.core.task"
@@ -303,6 +305,13 @@ function Connection:alive()
     return false, "it was closed"
   end
   return self.session:alive()
+end
+
+--- The host key that the server has proved to have.
+-- @return string: a public key line; nil when the connection is closed
+function Connection:host_key()
+  local blob = self.session and self.session:host_key()
+  return blob and ("%s %s"):format(known_hosts.type(blob), crypto.base64_encode(blob))
 end
 
 --- What it has carried.
