@@ -2,11 +2,12 @@
 --
 -- The operator sends each blob once, in one stream, to a relay: the bastion, or another host. There
 -- it goes to a directory of the relay's own, and from it, while it is still arriving, to the nodes,
--- over SSH with a key that lives for this transfer only: made on the relay, in memory; on each node
--- good for one command, from the relay's address, and for connections of the next minutes. The
--- command writes into a pipe; kbrun's own shell on the node reads it, takes only what was announced,
--- and believes only digests. What a node or the relay has already is not sent, nor is the part of
--- a blob that has come before. Where the relay cannot do it, the operator sends to each host itself.
+-- over SSH with a key that lives for this transfer only: made on the relay, in memory, one for each
+-- node, and good there for one command, from the relay's address, and for connections of the next
+-- minutes. The command writes into a pipe; kbrun's own shell on the node reads it, takes only what
+-- was announced, and believes only digests. What a node or the relay has already is not sent, nor
+-- is the part of a blob that has come before. Where the relay cannot do it, the operator sends to
+-- each host itself.
 --
 -- Not taken: a chain from node to node (the slowest would hold up all, and one that dies those
 -- behind it), a server on the relay that nodes fetch from (bare hosts have no client for one, and
@@ -126,20 +127,28 @@ function Relay:_hand_on(node, changed)
   return ok or false, message
 end
 
---- Send a node what it lacks, straight from the operator.
--- @param node table: as for deliver
--- @return true and the bytes sent; or nil, message, code
-function M.send(node)
+local function send_once(node)
   local changed = task.condition()
   local receiver <close> = receiver_of.start(node, nil, changed)
   while not receiver.over do
     changed:wait()
   end
   local ok, message, code = receiver:outcome()
-  return ok, ok and receiver.sent or message, code
+  return ok, ok and receiver.sent or message, code, receiver.spoiled
 end
 
---- Bring a node what it lacks. Called for each node in a task of its own; may be called at any time.
+--- Send a node what it lacks, straight from the operator.
+-- @param node table: as for deliver
+-- @return true and the bytes sent; or nil, message, code
+function M.send(node)
+  local ok, message, code, spoiled = send_once(node)
+  if not ok and spoiled then -- a part from before was bad
+    ok, message, code = send_once(node)
+  end
+  return ok, message, code
+end
+
+--- Bring a node what it lacks. Called for each node in a task of its own, whenever it comes.
 -- @param node table: name, remote (kb.remote), user (who writes there; nil: who logs in), login
 -- (who logs in), address and port (as the relay reaches them), host_key (a public key line),
 -- is_relay (boolean: the relay is this host), path (the directory), blobs (list of { sha256,

@@ -205,6 +205,22 @@ function Run:_when_due(play)
   end
 end
 
+--- Do something in a task that ends with the run, whatever becomes of who asked for it.
+-- @param fn function()
+function Run:serve(fn)
+  self.services[#self.services + 1] = fn
+  self.served:notify()
+end
+
+function Run:_serve()
+  while true do
+    while self.services[1] do
+      task.background(table.remove(self.services, 1))
+    end
+    self.served:wait()
+  end
+end
+
 local current -- the run in hand: there is one in a process
 
 --- Run plays.
@@ -221,19 +237,21 @@ function M.run(plays, options)
   local run = setmetatable({ machines = {}, lost = {}, plays = {}, passed = {}, foretold = {},
     cancelled = {}, at_work = setmetatable({}, { __mode = "k" }),
     counts = { failed = 0, unreachable = 0, ended = 0 }, progress = task.condition(),
-    exchange = exchange.new() }, Run)
+    exchange = exchange.new(), services = {}, served = task.condition() }, Run)
   for k, v in pairs(options) do
     run[k] = v
   end
   run:_choose(plays)
   current = run
   local started = task.now()
-  local tasks = { task.background(run.exchange.watch, run.exchange) }
+  local tasks = { task.background(run.exchange.watch, run.exchange),
+    task.background(run._serve, run) }
+  local first = #tasks + 1
   for _, play in ipairs(plays) do
     tasks[#tasks + 1] = run:_spawn(run._when_due, run, play)
   end
   local ok, e = pcall(function()
-    for i = 2, #tasks do
+    for i = first, #tasks do
       tasks[i]:join()
     end
   end)

@@ -243,8 +243,8 @@ end
 -- @param opts table: stdin (string, secret or function giving pieces, then nil), size (of the
 -- pieces together, if known: cheaper), env, cwd, timeout (seconds), on_output (function of "out" or
 -- "err" and a piece), discard (do not collect output),
--- combine (stderr goes into stdout, in order), on_end (called when it has ended, for a function that
--- gives pieces to stop waiting for more)
+-- combine (stderr goes into stdout, in order), on_end (called when it has ended: a function that
+-- gives pieces need not wait for more)
 -- @return table: code, signal (its name; code is then 128 + its number), out, err, seconds; or
 -- nil, message, code, and when it timed out a table with out and err so far
 function Shell:run(text, opts)

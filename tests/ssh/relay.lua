@@ -8,7 +8,6 @@ local reach = require "lib.reach"
 local relay_of = require "kb.relay"
 local remote_of = require "kb.remote"
 local scratch = require "lib.scratch"
-local script = require "kb.relay.script"
 local sshd = require "lib.sshd"
 local sys = require "kb.core.sys"
 local task = require "kb.core.task"
@@ -35,10 +34,26 @@ local function user()
   return one
 end
 
+-- Runs functions in tasks that end with the test, as the runner does for a run.
+local function keeper()
+  local wanted, more = {}, task.condition()
+  task.background(function()
+    while true do
+      while wanted[1] do
+        task.background(table.remove(wanted))
+      end
+      more:wait()
+    end
+  end)
+  return function(fn)
+    wanted[#wanted + 1] = fn
+    more:notify()
+  end
+end
+
 -- A bastion and three nodes behind it, which are addresses of one sshd, and what is between them.
 local function ground(settings)
   local g = { dir = scratch(), at = user(), inside = user(), notices = {} }
-  local both = { settings = { "AuthorizedKeysFile " .. "%h/.ssh/authorized_keys /dev/null" } }
   g.bastion, g.server = sshd.new(), sshd.new()
   for _, server in ipairs { g.bastion, g.server } do
     local text = ("AuthorizedKeysFile %s/authorized_keys .ssh/authorized_keys\n%s"):format(
@@ -54,7 +69,8 @@ local function ground(settings)
     g.open[#g.open + 1] = remote
     return remote
   end
-  g.relay = relay_of.new { name = "a0", spawn = task.background, open = function()
+  g.spawn = keeper()
+  g.relay = relay_of.new { name = "a0", spawn = g.spawn, open = function()
     return g.remote(g.hop)
   end }
   return setmetatable(g, { __close = function()
@@ -69,7 +85,7 @@ local function ground(settings)
       one:close()
     end
     run("rm", "-rf", g.dir.path)
-  end }), both
+  end })
 end
 
 -- A node of the ground, with its blobs.
@@ -121,10 +137,10 @@ local function await_clean(g)
   repeat
     left = run("sh", "-c", [[find /dev/shm -maxdepth 1 -name '*kbrun-relay*' -user "$1" -o \
       -maxdepth 1 -name '*kbrun-relay*' -user "$2"]], "sh", g.at.name, g.inside.name)
-  until left == "" and not (keys_of(g) or ""):find("kbrun-relay", 1, true)
+  until left == "" and not (keys_of(g) or ""):find(" kbrun-relay:", 1, true)
     or task.now() > deadline or not task.sleep(0.05)
   check.equal(left, "")
-  check.equal((keys_of(g) or ""):find("kbrun-relay", 1, true), nil)
+  check.equal((keys_of(g) or ""):find(" kbrun-relay:", 1, true), nil)
 end
 
 local function blobs_of(g, sizes)
@@ -162,4 +178,149 @@ test("three nodes get all, and the relay once", function()
   check.equal(keys_of(g), nil)
   check.equal(deliver(g, nodes)[2], { true, n = 1 })
   check.equal(g.relay.spool.sent, 0)
+end)
+
+-- What the relay keeps of blobs.
+local function spooled(g)
+  return g.at.home .. "/.cache/kbrun/relay/blobs/"
+end
+
+test("what has come before is not sent again, whole or in part", function()
+  local g <close> = ground()
+  local blobs = blobs_of(g, { 4 * MB, 2 * MB })
+  check.equal(deliver(g, { node_of(g, 1, { blobs[2] }) })[1], { true, n = 1 })
+  local dir = g.inside.home .. "/blobs2"
+  run("sh", "-c", [[head -c 3000000 "$1" >"$2.part"; chown "$3" "$2.part"
+    mkdir "$4"; head -c 1000000 "$1" >"$4/${1##*/}.part"; chown -R "$5" "$4"]], "sh",
+    blobs[1].file, spooled(g) .. blobs[1].sha256, g.at.name, dir, g.inside.name)
+  local node = node_of(g, 2, blobs)
+  local first
+  node.progress = function(done)
+    first = first or done
+  end
+  check.equal(deliver(g, { node })[1], { true, n = 1 })
+  has_all(node)
+  check.ok(first > 1000000, first)
+  local want = 4 * MB - 3000000
+  check.ok(g.relay.spool.sent >= want and g.relay.spool.sent < want + 1000, g.relay.spool.sent)
+  await_clean(g)
+end)
+
+test("a part that is bad costs one more try", function()
+  local g <close> = ground()
+  local blobs = blobs_of(g, { 3 * MB })
+  check.equal(deliver(g, { node_of(g, 1, blobs_of(g, { 10 })) })[1], { true, n = 1 })
+  run("sh", "-c", [[head -c 2000000 /dev/zero >"$1.part"; chown "$2" "$1.part"]], "sh",
+    spooled(g) .. blobs[1].sha256, g.at.name)
+  local nodes = { node_of(g, 2, blobs), node_of(g, 3, blobs) }
+  for i, result in ipairs(deliver(g, nodes)) do
+    check.equal(result, { true, n = 1 })
+    has_all(nodes[i])
+  end
+  await_clean(g)
+end)
+
+test("a node that the relay cannot enter is sent to directly, and it is said why", function()
+  local g <close> = ground()
+  local blobs = blobs_of(g, { 2 * MB, 5 })
+  local nodes = { node_of(g, 1, blobs),
+    node_of(g, 2, blobs, { host_key = g.bastion:public(g.bastion.host_key):match("^%S+ %S+") }),
+    node_of(g, 3, blobs, { host_key = false }) }
+  for i, result in ipairs(deliver(g, nodes)) do
+    check.equal(result, { true, n = 1 })
+    has_all(nodes[i])
+  end
+  check.equal(#g.notices, 2)
+  local all = table.concat(g.notices, "\n")
+  check.contains(all, "a0 cannot hand on (Host key verification failed.): sent directly")
+  check.contains(all, "a0 cannot hand on (the node's host key is not known to us): sent directly")
+  await_clean(g)
+end)
+
+test("nodes that let no such key in are sent to directly", function()
+  local g <close> = ground("Match LocalAddress 127.0.3.2\n  AuthorizedKeysFile none\nMatch all")
+  local blobs = blobs_of(g, { MB })
+  local other = node_of(g, 1, blobs)
+  g.server:file("config", (check.ok(sys.read_file(g.server.config)):gsub("none",
+    g.server.dir .. "/authorized_keys")))
+  check.equal(deliver(g, { other })[1], { true, n = 1 })
+  has_all(other)
+end)
+
+test("without a relay that works all are sent to directly", function()
+  local g <close> = ground()
+  local blobs = blobs_of(g, { MB })
+  g.relay = relay_of.new { name = "a0", spawn = g.spawn, open = function()
+    return nil, "no way there"
+  end }
+  local nodes = { node_of(g, 1, blobs), node_of(g, 2, blobs) }
+  for i, result in ipairs(deliver(g, nodes)) do
+    check.equal(result, { true, n = 1 })
+    has_all(nodes[i])
+  end
+  check.equal(g.notices[1], "a0 cannot hand on (no way there): sent directly")
+end)
+
+test("a node that fails stops no other", function()
+  local g <close> = ground()
+  local blobs = blobs_of(g, { MB, 10 })
+  local bad = node_of(g, 1, blobs, { path = "/proc/nothing/blobs" })
+  local nodes = { bad, node_of(g, 2, blobs) }
+  local results = deliver(g, nodes)
+  check.equal(results[1][1], nil)
+  check.contains(results[1][2], "/proc/nothing/blobs cannot be made")
+  check.equal(results[2], { true, n = 1 })
+  has_all(nodes[2])
+  await_clean(g)
+end)
+
+test("a file that is not what its name says arrives nowhere", function()
+  local g <close> = ground()
+  local good, bad = blobs_of(g, { 100 })[1], blobs_of(g, { MB })[1]
+  check.ok(sys.write_file(bad.file, ("x"):rep(MB)))
+  local node = node_of(g, 1, { good, bad })
+  local result = deliver(g, { node })[1]
+  check.equal(result[1], nil)
+  check.contains(result[2], bad.sha256)
+  check.equal(sys.glob(node.path .. "/" .. bad.sha256 .. "*"), {})
+  check.equal(sys.glob(spooled(g) .. bad.sha256 .. "*"), {})
+  await_clean(g)
+end)
+
+test("keys of others stay, those that dead runs left go", function()
+  local g <close> = ground()
+  local file = g.inside.home .. "/.ssh/authorized_keys"
+  local own = "# mine\nssh-ed25519 AAAAC3 somebody@kbrun-relay:"
+  run("sh", "-c", [[mkdir -m 700 "${1%/*}"; cat >"$1" <<END
+$2
+restrict,command="exec cat" ssh-ed25519 AAAAC3Nz kbrun-relay:00ff
+END
+chmod 640 "$1"; chown -R "$3" "${1%/*}"]], "sh", file, own, g.inside.name)
+  check.equal(deliver(g, { node_of(g, 1, blobs_of(g, { 10 })) })[1], { true, n = 1 })
+  await_clean(g)
+  check.equal(keys_of(g), own .. "\n")
+  check.equal(check.ok(sys.stat(file)).mode, tonumber("640", 8))
+end)
+
+test("a transfer that is broken off leaves no key, and what came counts", function()
+  local g <close> = ground()
+  local blobs = blobs_of(g, { 20 * MB })
+  local node, seen = node_of(g, 1, blobs), task.condition()
+  node.progress = function()
+    seen:notify()
+  end
+  local whole = task.spawn(function()
+    return pcall(g.relay.deliver, g.relay, node)
+  end)
+  seen:wait()
+  check.contains(keys_of(g), "kbrun-relay:")
+  check.contains(keys_of(g), 'from="127.0.0.1"')
+  whole:cancel("enough")
+  pcall(whole.join, whole)
+  await_clean(g)
+  local there = #(sys.read_file(spooled(g) .. blobs[1].sha256 .. ".part") or "")
+  check.equal(deliver(g, { node })[1], { true, n = 1 })
+  has_all(node)
+  check.ok(g.relay.spool.sent < 20 * MB - there + 1000, g.relay.spool.sent)
+  await_clean(g)
 end)

@@ -38,7 +38,9 @@ function tells.done(self, hash)
   self.missing[hash] = nil
 end
 
+-- What is bad is gone there; the next attempt begins anew.
 function tells.bad(self, hash)
+  self.spoiled = true
   self.message = ("the content of %s came with another digest"):format(self.files[hash].file)
 end
 

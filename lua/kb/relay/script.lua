@@ -57,8 +57,8 @@ sweep() {
 
 -- On the relay. Frames: `data BLOB BYTES`, `packed BLOB BYTES`, `whole BLOB`, `file NAME BYTES`,
 -- `meet NODE ADDRESS` (makes a key for it, and tells that and which address of ours the node sees),
--- `start NODE ADDRESS PORT USER`, `here NODE FIFO` (the node is the relay itself), `stop NODE`. A node's file NODE.list has the
--- lines BLOB SIZE FROM of what it wants.
+-- `start NODE ADDRESS PORT USER`, `here NODE FIFO` (the node is the relay itself), `stop NODE`. A
+-- node's file NODE.list has the lines BLOB SIZE FROM of what it wants.
 local spool = common .. sweep .. [==[
 [ "$(id -u)" = 0 ] && d=/var/lib/kbrun/relay || d=${HOME%/}/.cache/kbrun/relay
 for tool in ssh ssh-keygen ip getent flock setsid; do
@@ -78,6 +78,7 @@ printf 'ready %s %s\n' "$z" "$(room)"
 pass() {
   n=$(($(stat -L -c %s /proc/self/fd/4) - $2))
   [ "$n" -le 4194304 ] || n=4194304
+  [ "$n" -gt 0 ] || n=0
   [ "$n" -gt 0 ] || return 0
   printf 'data %s %s\n' "$1" "$n"
   dd bs=65536 iflag=skip_bytes,count_bytes,fullblock skip="$2" count="$n" <&4 2>/dev/null
@@ -149,7 +150,7 @@ wait
 local keys = [==[
 umask 077
 cd || exit 1
-[ -d .ssh ] || [ -z "$2" ] || mkdir .ssh || exit 1
+[ -d .ssh ] || [ -z "$2" ] || mkdir -p .ssh || exit 1
 f=.ssh/authorized_keys
 [ -d .ssh ] && exec 7<.ssh && flock 7 || exit 0
 [ ! -L "$f" ] || f=$(readlink -f "$f")
@@ -305,7 +306,7 @@ end
 
 --- The script that receives on a node.
 -- @param values table: id (of this delivery), d (directory), u (who logs in there), from ("relay",
--- "here" when the relay is this host, or "operator"), key (of a relay: the option `from` and the key)
+-- "here" when the relay is this host, or "operator"), key (of a relay: option `from` and the key)
 -- @return string
 function M.receive(values)
   local tidy_up = FORGET

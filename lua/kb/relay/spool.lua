@@ -180,13 +180,12 @@ function Spool:_work(open)
     end
     self:_stir()
   end })
-  local remote, user, code = open()
+  local remote, user = open()
   if not remote then
     self.message = user
     return
   end
-  local result, message
-  result, message, code = self:_run(remote, user)
+  local result, message, code = self:_run(remote, user)
   if not result and code == "EAUTH" and user then
     result, message = self:_run(remote, nil)
   end
