@@ -72,8 +72,7 @@ function M.node(host, user, given)
     is_relay = given.relay ~= nil and given.relay.name == host.name, path = given.path,
     blobs = given.blobs, progress = given.progress,
     notice = function(text)
-      host.run.report:emit { event = "warning", host = host.name, play = host.play.name,
-        message = text }
+      host:warn(text)
     end }
 end
 
