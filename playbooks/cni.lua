@@ -9,6 +9,7 @@ kb.play { "pod network", hosts = "masters:workers", become = true,
     local c = cluster.settings(host)
     if c.cni == "bridge" then
       cni.node(host)
+      cni.others(host)
     elseif c.cni ~= "none" and host.name == c.masters[1].name then
       cni.applied(host, c)
     end
@@ -20,9 +21,5 @@ kb.play { "nodes are ready", hosts = "masters[0]", become = true, needs = { "pod
     if cluster.settings(host).cni == "none" then
       return -- they are when their owner has brought a network
     end
-    local names = kb.hosts(host, "masters")
-    for _, name in ipairs(kb.hosts(host, "workers")) do
-      names[#names + 1] = name
-    end
-    kubeadm.nodes_gate(host, names)
+    kubeadm.nodes_gate(host, kb.working(host, "masters:workers"))
   end }

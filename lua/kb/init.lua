@@ -97,6 +97,57 @@ function M.gate(host, given)
   return gate.wait(host, given)
 end
 
+--- Prove something by doing it: shell text that succeeds and leaves the host as it was. It is no
+--- change, and a dry run does not do it; see kb.gate.
+-- @param host host
+-- @param given table: title, run, stdin, holds, timeout, within, every, evidence
+-- @return result: code, out, err; nil in a dry run
+-- @raise kb.err of kind failed, with the evidence, when it does not succeed in time
+function M.prove(host, given)
+  return gate.prove(host, given)
+end
+
+--- How many changes the run has made so far; in a dry run, would have made.
+-- @param host host
+-- @return integer
+function M.changes(host)
+  return host.run.report.counts.changed
+end
+
+--- Whether a play is the only one of the run: it was asked for by itself.
+-- @param host host
+-- @return boolean
+function M.alone(host)
+  local only = next(host.run.plays)
+  return only == host.play.name and next(host.run.plays, only) == nil
+end
+
+--- Whether another host is one of the hosts of this play: --limit and failures leave hosts out.
+-- @param host host: any one of the run
+-- @param name string
+-- @return boolean
+function M.takes_part(host, name)
+  for _, other in ipairs(host.play.names) do
+    if other == name then
+      return not host.run.lost[name]
+    end
+  end
+  return false
+end
+
+--- The hosts that match a pattern and have not failed in this run.
+-- @param host host: any one of the run
+-- @param pattern string
+-- @return list of strings
+-- @raise kb.err of kind usage
+function M.working(host, pattern)
+  local names = {}
+  for _, name in ipairs(M.hosts(host, pattern)) do
+    names[#names + 1] = not host.run.lost[name] and name or nil
+  end
+  return names
+end
+
 --- Something computed from a result: in a dry run it is unknown when it looks at what is not known.
 -- @param value any: given to fn
 -- @param fn function(value)

@@ -36,6 +36,14 @@ local metallb = {
   { "namespace", "string", "the namespace it runs in", default = "metallb-system" },
 }
 
+local smoke = {
+  { "image", "string", "a web server on port 80, with a shell; absent: the bundle's …/web:…" },
+  { "node_port", "integer", "the port of every node that it is given; absent: any that is free" },
+  { "keep", "boolean", "whether what was deployed stays", default = false },
+  { "stop_master", "boolean", "whether a master hangs for a moment, where there are three",
+    default = true },
+}
+
 --- The settings in the order in which people read them.
 M.settings = {
   { "name", "string", "its name in kubeconfigs", default = "kubernetes" },
@@ -75,6 +83,7 @@ M.settings = {
   { "addons", "map", "what runs in the cluster beside it", default = {},
     fields = { { "metallb", "map", "addresses for services of type LoadBalancer",
       fields = metallb } } },
+  { "smoke", "map", "how the cluster is proven to work", fields = smoke, default = {} },
   { "skip_phases", "list", "phases of kubeadm init that are left out", default = {} },
   { "ignore_preflight", "list", "kubeadm's checks whose failure is accepted", default = {} },
   { "conntrack_max_per_core", "integer", "kube-proxy's setting; 0 leaves the kernel's" },

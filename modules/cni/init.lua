@@ -61,19 +61,34 @@ function M.routes(own, networks)
   return table.concat(lines)
 end
 
+-- Wait for the pod network of a node. One that this run does not bring into the cluster, or that
+-- has failed, may have none.
+local function cidr_on(master, name, expected)
+  if expected[name] then
+    kb.gate(master, { name .. " has a pod network", within = 60,
+      fact = { "kubeadm.pod_cidr", name },
+      holds = function(cidr)
+        return cidr
+      end,
+      evidence = { "kubectl --kubeconfig /etc/kubernetes/admin.conf get nodes -o wide",
+        "docker ps -a --filter name=k8s_kube-controller-manager 2>/dev/null" } })
+  end
+  return master:fact("kubeadm.pod_cidr", name)
+end
+
 -- The pod network of every node: { name, address, cidr }; once in a run, asked of a master.
 local function networks_of(host, c)
   return kb.once(host, "pod networks", function()
     return kb.on(host, c.masters[1].name, function(master)
-      local list = {}
+      local list, expected = {}, {}
+      for _, name in ipairs(kb.working(host, "masters:workers")) do
+        expected[name] = kb.takes_part(host, name)
+      end
       for _, group in ipairs { c.masters, c.workers } do
         for _, node in ipairs(group) do
-          kb.gate(master, { node.name .. " has a pod network", within = 60,
-            fact = { "kubeadm.pod_cidr", node.name }, holds = function(cidr)
-              return cidr
-            end })
-          list[#list + 1] = { name = node.name, address = node.address,
-            cidr = master:fact("kubeadm.pod_cidr", node.name) }
+          local cidr = cidr_on(master, node.name, expected)
+          list[#list + 1] = cidr and { name = node.name, address = node.address, cidr = cidr }
+            or nil
         end
       end
       return list
@@ -123,6 +138,26 @@ function M.node(host)
   files.file(host, { ROUTES, content = known and M.routes(host.name, networks) or networks })
   systemd.unit_file(host, { "pod-routes.service", content = UNIT })
   systemd.unit(host, { "pod-routes", state = "running", enabled = true, watch = { ROUTES } })
+end
+
+--- Tell the nodes that a run leaves out, as with --limit, of those that it brings into the cluster.
+-- One that cannot be reached learns of them when it takes part again.
+-- @param host host: any node of the run
+function M.others(host)
+  kb.once(host, "pod networks of others", function()
+    for _, name in ipairs(kb.working(host, "masters:workers")) do
+      if not kb.takes_part(host, name) then
+        local ok, e = pcall(kb.on, host, name, function(other)
+          if other:fact("kubeadm.node").joined then
+            M.node(other)
+          end
+        end)
+        if not ok and (type(e) ~= "table" or e.kind ~= "unreachable") then
+          error(e, 0)
+        end
+      end
+    end
+  end)
 end
 
 return M

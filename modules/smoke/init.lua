@@ -1,86 +1,216 @@
---- The proof of a cluster: pods on several nodes that answer through every node.
+--- The proof of a cluster: it does what clusters are for, and afterwards nothing of that is left.
 
 local bundle = require "modules.bundle"
-local command = require "modules.command"
-local files = require "modules.files"
+local haproxy = require "modules.haproxy"
+local hung = require "modules.smoke.hung"
 local kb = require "kb"
+local manifest = require "modules.smoke.manifest"
+local probes = require "modules.smoke.facts"
 
 local M = {}
 
-local NODE_PORT, REPLICAS = 30080, 3
-local MANIFEST = "/var/lib/kbrun/smoke.yaml"
+-- More would prove no more: that pods spread, and that each node answers, shows with three.
+local REPLICAS = 3
 
--- Spread over the nodes, and from an image that lies on them.
-local function manifest(image)
-  return ([[
-apiVersion: apps/v1
-kind: Deployment
-metadata:
-  name: kbrun-smoke
-spec:
-  replicas: %d
-  selector:
-    matchLabels: {app: kbrun-smoke}
-  template:
-    metadata:
-      labels: {app: kbrun-smoke}
-    spec:
-      containers:
-      - {name: web, image: "%s", imagePullPolicy: Never}
-      affinity:
-        podAntiAffinity:
-          preferredDuringSchedulingIgnoredDuringExecution:
-          - weight: 1
-            podAffinityTerm:
-              labelSelector: {matchLabels: {app: kbrun-smoke}}
-              topologyKey: kubernetes.io/hostname
----
-apiVersion: v1
-kind: Service
-metadata:
-  name: kbrun-smoke
-spec:
-  type: NodePort
-  selector: {app: kbrun-smoke}
-  ports:
-  - {port: 80, nodePort: %d}
-]]):format(REPLICAS, image, NODE_PORT)
-end
+local EVIDENCE = { "kubectl get nodes -o wide", "kubectl -n kbrun-smoke get pods,services -o wide",
+  "kubectl -n kbrun-smoke describe pods | grep -A30 ^Events", "kubectl -n kube-system get pods" }
 
--- The bundle's image with a web server in it.
-local function web_image(dir)
-  for _, image in ipairs(bundle.images(dir)) do
-    if image.name:find("/web:", 1, true) then
-      return image.name
+-- The bundle's image with a web server in it, or the one that is asked for.
+local function web_image(c)
+  local wanted = c.smoke.image
+  for _, image in ipairs(bundle.images(c.bundle)) do
+    if image.name == wanted or not wanted and image.name:find("/web:", 1, true) then
+      return image.name, "Never"
     end
   end
-  kb.refuse("the bundle has no image with a web server, named …/web:…")
+  return wanted or kb.refuse("the bundle has no image with a web server, named …/web:…",
+    "smoke: {image: …} names one, or keep smoke.lua out: --skip-tags smoke"), "IfNotPresent"
 end
 
---- Deploy a web server, and ask it through every node.
+-- The inventory's nodes that have not failed in this run.
+local function nodes_of(host, c)
+  local working, list = {}, {}
+  for _, name in ipairs(kb.working(host, "masters:workers")) do
+    working[name] = true
+  end
+  for _, group in ipairs { c.masters, c.workers } do
+    for _, node in ipairs(group) do
+      list[#list + 1] = working[node.name] and node or nil
+    end
+  end
+  return list
+end
+
+local function all_ready(answer, names)
+  local ready = {}
+  for _, node in ipairs(answer and answer.nodes or {}) do
+    ready[node.name] = node.ready
+  end
+  for _, node in ipairs(names) do
+    if not ready[node.name] then
+      return false
+    end
+  end
+  return answer
+end
+
+-- The API answers here, and to it all nodes are well.
+local function nodes_answer(host, c, nodes)
+  kb.gate(host, { ("%d nodes are Ready, as the API at %s says"):format(#nodes, c.endpoint),
+    within = 120, fact = { "smoke.nodes" },
+    becomes = { nodes = {}, proven = {} },
+    holds = function(answer)
+      return all_ready(answer, nodes)
+    end,
+    evidence = EVIDENCE })
+end
+
+local function deploy(host, c, replicas)
+  local image, pull = web_image(c)
+  local word = kb.digest(host.name .. kb.now()):sub(1, 24)
+  local text = manifest.text(image, pull, replicas, word, kb.digest(word):sub(1, 12),
+    c.smoke.node_port)
+  kb.prove(host, { ("a web server can be deployed on %d nodes"):format(replicas),
+    run = "kubectl apply -f -", stdin = kb.secret(text), within = 30 })
+  kb.gate(host, { ("%d pods are ready, each on a node of its own"):format(replicas), within = 180,
+    fact = { "smoke.pods", manifest.namespace },
+    holds = function(pods)
+      local nodes, ready = {}, 0
+      for _, pod in ipairs(pods or {}) do
+        ready = ready + (pod.ready and not nodes[pod.node] and 1 or 0)
+        nodes[pod.node] = true
+      end
+      return ready == replicas and #pods == replicas
+    end,
+    evidence = EVIDENCE })
+  return kb.secret(word)
+end
+
+-- The web server answers from every node, under the service's address and the node's own port.
+local function service_answers(host, nodes)
+  local service = host:fact("smoke.service", manifest.namespace, manifest.name)
+  for _, node in ipairs(nodes) do
+    kb.on(host, node.name, function(other)
+      for _, way in ipairs { { service.address, 80 }, { node.address, service.port } } do
+        kb.gate(other, { ("a pod answers %s under %s:%d"):format(node.name, way[1], way[2]),
+          fact = { "smoke.page", way[1], way[2] }, within = 60,
+          holds = function(page)
+            return page
+          end,
+          evidence = { "iptables-save | grep kbrun-smoke", "ip route",
+            "journalctl -u kubelet -n 15 --no-pager" } })
+      end
+    end)
+  end
+end
+
+local function in_pod(pod, command)
+  return ("kubectl -n %s exec %s -c web -- sh -c %s"):format(manifest.namespace, kb.quote(pod.name),
+    kb.quote(command))
+end
+
+local function pods_answer(host, word)
+  local pods = host:fact("smoke.pods", manifest.namespace)
+  local function tells(result)
+    return result.out:find(kb.reveal(word), 1, true)
+  end
+  kb.prove(host, { "a pod's log can be read", holds = tells, evidence = EVIDENCE,
+    run = ("kubectl -n %s logs %s -c greeting"):format(manifest.namespace, pods[1].name) })
+  kb.prove(host, { "a command runs in a pod, and knows the secret", holds = tells,
+    run = in_pod(pods[1], 'echo "$WORD"'), evidence = EVIDENCE })
+  kb.prove(host, { "the secret can be read back", holds = tells, evidence = EVIDENCE,
+    run = ("kubectl -n %s get secret %s -o jsonpath='{.data.word}' | base64 -d"):format(
+      manifest.namespace, manifest.name) })
+  for i = 2, #pods do
+    kb.prove(host, { ("a pod on %s reaches one on %s"):format(pods[1].node, pods[i].node),
+      run = in_pod(pods[1], ("U=http://%s/; wget -q -T 5 -O- $U || busybox wget -q -T 5 -O- $U "
+        .. "|| curl -fsS -m 5 $U"):format(pods[i].address)),
+      evidence = { "kubectl get nodes -o wide", "kubectl -n kbrun-smoke get pods -o wide" } })
+  end
+end
+
+local function remove(host)
+  kb.prove(host, { "nothing of it is left", within = 120, timeout = 100, evidence = EVIDENCE,
+    run = ("kubectl delete namespace %s --ignore-not-found --timeout=90s"):format(
+      manifest.namespace) })
+end
+
+local function is_proven(answer, names)
+  for _, node in ipairs(answer.nodes) do
+    if names[node.name] and not answer.proven[node.line] then
+      return false
+    end
+  end
+  return true
+end
+
+local function names_of(list)
+  local names = {}
+  for _, node in ipairs(list) do
+    names[node.name] = true
+  end
+  return names
+end
+
+local function note_proof(host, nodes)
+  local names, lines = names_of(nodes), {}
+  for _, node in ipairs(host:fact("smoke.nodes").nodes) do
+    lines[#lines + 1] = names[node.name] and node.line .. "\n" or nil
+  end
+  kb.prove(host, { "the proof is noted", stdin = table.concat(lines),
+    run = "mkdir -p /var/lib/kbrun && cat >" .. probes.proof_path })
+end
+
+local function replicas_for(answer)
+  local n = 0
+  for _, node in ipairs(answer.nodes) do
+    n = n + (node.ready and node.schedulable and 1 or 0)
+  end
+  return math.min(n, REPLICAS)
+end
+
+local function whole(host, c, nodes, masters_too)
+  local word = deploy(host, c, replicas_for(host:fact("smoke.nodes")))
+  service_answers(host, nodes)
+  pods_answer(host, word)
+  if masters_too and #c.masters >= 3 and c.smoke.stop_master ~= false then
+    hung.prove(host, kb.working(host, "masters"))
+    haproxy.gate(host, kb.working(host, "masters"))
+  end
+  note_proof(host, nodes)
+end
+
+-- Whether all of it is to be proven: when it was asked for, something has changed, or nobody has
+-- proven these nodes so far.
+local function is_due(host, names)
+  return kb.alone(host) or kb.changes(host) > 0
+    or not is_proven(host:fact("smoke.nodes"), names)
+end
+
+--- Prove a cluster. All of it is done when it is asked for by itself, when the run has changed
+--- something, or when these nodes were not proven so far; else the nodes are asked how they are.
+-- What it deploys is removed, also after a failure, unless `smoke: {keep: true}`.
 -- @param host host: one with kubectl and a kubeconfig
 -- @param c table: the cluster's settings
-function M.web(host, c)
-  files.directory(host, { "/var/lib/kbrun" })
-  files.file(host, { MANIFEST, content = manifest(web_image(c.bundle)) })
-  command.run(host, { "kubectl apply -f " .. MANIFEST,
-    unless = "kubectl diff -f " .. MANIFEST .. " >/dev/null 2>&1",
-    title = "deploy a web server on " .. REPLICAS .. " nodes" })
-  kb.gate(host, { ("%d pods answer"):format(REPLICAS), within = 180, becomes = REPLICAS,
-    fact = { "smoke.available", "kbrun-smoke" },
-    holds = function(n)
-      return n == REPLICAS
-    end,
-    evidence = { "kubectl get pods -o wide", "kubectl get events | tail -20" } })
-  for _, list in ipairs { c.masters, c.workers } do
-    for _, node in ipairs(list) do
-      kb.gate(host, { ("a pod answers through %s:%d"):format(node.name, NODE_PORT), within = 60,
-        fact = { "smoke.page", node.address, NODE_PORT }, becomes = "",
-        holds = function(page)
-          return page
-        end,
-        evidence = { "kubectl get pods,services -o wide" } })
-    end
+-- @raise kb.err of kind failed with what does not work
+function M.cluster(host, c)
+  local nodes = nodes_of(host, c)
+  nodes_answer(host, c, nodes)
+  if host:applies() and not is_due(host, names_of(nodes)) then
+    return c.smoke.keep and service_answers(host, nodes)
+  elseif not host:applies() then
+    web_image(c)
+    return
+  end
+  local masters_too = kb.alone(host)
+    or not is_proven(host:fact("smoke.nodes"), names_of(c.masters))
+  local ok, e = pcall(whole, host, c, nodes, masters_too)
+  if not c.smoke.keep and (ok or type(e) == "table" and e.kind == "failed") then
+    local removed, refusal = pcall(remove, host)
+    ok, e = ok and removed, not ok and e or refusal
+  end
+  if not ok then
+    error(e, 0)
   end
 end
 
