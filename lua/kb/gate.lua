@@ -73,15 +73,16 @@ end
 
 -- Try until it is so: attempt() -> whether it is so, and what else an error is to tell.
 local function wait(host, gate, attempt)
-  local started, held, fields = task.now(), false, nil
+  local started = task.now()
   emit(host, gate, "running")
-  repeat
-    held, fields = attempt()
-    if held then
-      return task.now() - started, fields
-    end
+  local held, fields = attempt()
+  while not held and task.now() - started <= gate.within do
     task.sleep(gate.every)
-  until task.now() - started > gate.within
+    held, fields = attempt()
+  end
+  if held then
+    return task.now() - started, fields
+  end
   fields = fields or {}
   fields.host, fields.op, fields.evidence = host.name, gate.op, evidence_of(host, gate)
   err.raise("failed", ("%s: not so after %d s"):format(gate.title, gate.within), fields)

@@ -9,8 +9,8 @@ local PROOF = "/var/lib/kbrun/smoke"
 local LINES = "kubectl --request-timeout=10s get nodes -o jsonpath='{range .items[*]}"
   .. "{.metadata.name} {.metadata.uid} {.status.nodeInfo.kubeletVersion} "
   .. "{.status.nodeInfo.containerRuntimeVersion} |"
-  .. [[{range .status.conditions[?(@.type=="Ready")]}{.status}{end} {.spec.unschedulable}{"\n"}]]
-  .. "{end}'"
+  .. [[{range .status.conditions[?(@.type=="Ready")]}{.status}{end} ]]
+  .. [[{.spec.unschedulable}{"\n"}{end}']]
 
 local function nodes_of(text)
   local nodes = {}
@@ -22,8 +22,8 @@ local function nodes_of(text)
 end
 
 --- The nodes of the cluster, and which of them were proven to work.
--- @return table: nodes (list of { name, line, ready, schedulable }), proven (set of lines of nodes);
--- false when the API does not answer
+-- @return table: nodes (list of { name, line, ready, schedulable }), proven (set of lines); false
+-- when the API does not answer
 M.nodes = kb.fact {
   name = "smoke.nodes",
   command = function()
@@ -46,13 +46,13 @@ M.nodes = kb.fact {
 --- Where a proof is kept on the host.
 M.proof_path = PROOF
 
---- The pods of a namespace.
--- @param namespace string
--- @return list of { name, node, address, ready }, sorted by node; false when the API does not answer
+--- The pods of an application in the namespace default.
+-- @param name string: their label app
+-- @return list of { name, node, address, ready }, sorted by node; false when no API answers
 M.pods = kb.fact {
   name = "smoke.pods",
-  command = function(namespace)
-    return "kubectl --request-timeout=10s get pods -n " .. kb.quote(namespace)
+  command = function(name)
+    return "kubectl --request-timeout=10s get pods -n default -l app=" .. kb.quote(name)
       .. [[ -o jsonpath='{range .items[*]}{.metadata.name} {.spec.nodeName} {.status.podIP} ]]
       .. [[{range .status.conditions[?(@.type=="Ready")]}{.status}{end}{"\n"}{end}' 2>/dev/null]]
   end,
@@ -69,15 +69,14 @@ M.pods = kb.fact {
   bare = false,
 }
 
---- Where a service is found.
--- @param namespace string
+--- Where a service of the namespace default is found.
 -- @param name string
 -- @return table: address (of the cluster), port (of every node, integer); false when there is none
 M.service = kb.fact {
   name = "smoke.service",
-  command = function(namespace, name)
-    return ("kubectl --request-timeout=10s get service -n %s %s -o jsonpath='{.spec.clusterIP} "
-      .. "{.spec.ports[0].nodePort}' 2>/dev/null"):format(kb.quote(namespace), kb.quote(name))
+  command = function(name)
+    return "kubectl --request-timeout=10s get service -n default " .. kb.quote(name)
+      .. " -o jsonpath='{.spec.clusterIP} {.spec.ports[0].nodePort}' 2>/dev/null"
   end,
   parse = function(out)
     local address, port = out:match("^(%S+) (%d+)$")

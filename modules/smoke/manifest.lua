@@ -1,41 +1,37 @@
---- What is put into the cluster to prove it: a namespace with a web server on several nodes, a
---- service before it, and a secret that its pods are given.
+--- What is put into the cluster to prove it: a web server on several nodes, a service before it,
+--- and a secret that its pods are given. A namespace of its own would take a minute to be removed.
 
 local M = {}
 
---- The namespace, and the names of what is in it.
-M.namespace, M.name = "kbrun-smoke", "web"
+--- The name of each of them, and the label of the pods (app=…).
+M.name = "kbrun-smoke"
 
 local TEXT = [[
 apiVersion: v1
-kind: Namespace
-metadata: {name: kbrun-smoke}
----
-apiVersion: v1
 kind: Secret
-metadata: {name: web, namespace: kbrun-smoke}
+metadata: {name: kbrun-smoke, namespace: default}
 stringData: {word: "%s"}
 ---
 apiVersion: v1
 kind: Service
-metadata: {name: web, namespace: kbrun-smoke}
+metadata: {name: kbrun-smoke, namespace: default}
 spec:
   type: NodePort
-  selector: {app: web}
+  selector: {app: kbrun-smoke}
   ports:
   - {port: 80%s}
 ---
 apiVersion: apps/v1
 kind: Deployment
-metadata: {name: web, namespace: kbrun-smoke}
+metadata: {name: kbrun-smoke, namespace: default}
 spec:
   replicas: %d
   strategy: {type: Recreate}
   selector:
-    matchLabels: {app: web}
+    matchLabels: {app: kbrun-smoke}
   template:
     metadata:
-      labels: {app: web}
+      labels: {app: kbrun-smoke}
       annotations: {word: "%s"}
     spec:
       terminationGracePeriodSeconds: 1
@@ -44,19 +40,19 @@ spec:
       affinity:
         podAntiAffinity:
           requiredDuringSchedulingIgnoredDuringExecution:
-          - labelSelector: {matchLabels: {app: web}}
+          - labelSelector: {matchLabels: {app: kbrun-smoke}}
             topologyKey: kubernetes.io/hostname
       initContainers:
       - name: greeting
         image: "%s"
         imagePullPolicy: %s
         command: [sh, -c, 'echo "the word is $WORD"']
-        env: [{name: WORD, valueFrom: {secretKeyRef: {name: web, key: word}}}]
+        env: [{name: WORD, valueFrom: {secretKeyRef: {name: kbrun-smoke, key: word}}}]
       containers:
       - name: web
         image: "%s"
         imagePullPolicy: %s
-        env: [{name: WORD, valueFrom: {secretKeyRef: {name: web, key: word}}}]
+        env: [{name: WORD, valueFrom: {secretKeyRef: {name: kbrun-smoke, key: word}}}]
 ]]
 
 --- The manifest, with the secret's word in it.

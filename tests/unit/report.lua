@@ -167,3 +167,9 @@ test("a command that is a script is shown by its beginning, and in full with -v"
   check.contains(shown(false), "command: set -e\n    … 3 lines more, shown with -v\n  output: why")
   check.contains(shown(true), "command: set -e\n    one\n    two\n    three\n")
 end)
+
+test("a play that is skipped before any host was told of has a line", function()
+  local rep, out = collecting(0)
+  rep:emit { event = "play", play = "p", status = "skipped", reason = "it has no hosts" }
+  check.contains(table.concat(out), "p: it has no hosts\n")
+end)

@@ -4,6 +4,7 @@
 -- play, host, op, id, status, title, reason, diff, seconds, file, line, error. Texts are masked
 -- here, once for all views.
 
+local path = require "kb.report.path"
 local secret = require "kb.secret"
 local unknown = require "kb.unknown"
 
@@ -19,6 +20,7 @@ local M = {}
 -- @return report
 function M.new(views, whole)
   return setmetatable({ views = views, whole = whole, failures = {}, maskers = {},
+    path = path.new(),
     counts = { changed = 0, same = 0, failed = 0, unknown = 0, cancelled = 0, perhaps = 0,
       unstated = 0 } }, Report)
 end
@@ -52,6 +54,7 @@ end
 -- @param event table
 function Report:emit(event)
   event = masked(event, 0)
+  self.path:event(event)
   if event.event == "step" and event.status ~= "running" then
     self:_flush(event.host, "out")
     self:_flush(event.host, "err")
@@ -177,6 +180,7 @@ end
 function Report:finish(summary)
   summary.steps = self.counts
   summary.failures = grouped(self.failures, self.whole)
+  summary.path = self.path:find()
   for _, view in ipairs(self.views) do
     if view.finish then
       view:finish(summary)

@@ -4,11 +4,12 @@
 -- status (running, changed, same, failed, cancelled; in a dry run also unknown: with an error the
 -- preview of the host ends here, without one the step may be needed), title, reason, diff, seconds,
 -- file, line, unstated (true: nobody has said what the command changes),
--- error {kind, message, command, status, output, evidence}. `play`: play, status, hosts, seconds.
--- `start`: play, host: a host's part of a play begins; `host`: play, host, address, status: it
--- is over. `retry`: host, message. `summary`: steps, counts, failures, seconds, dry_run,
--- interrupted, cancelled (hosts that were stopped in the middle), trips (requests by host). Bytes
--- that are not UTF-8 are written as U+FFFD.
+-- error {kind, message, command, status, output, evidence}. `play`: play, status, hosts, needs,
+-- seconds. `start`: play, host: a host's part of a play begins; `host`: play, host, address,
+-- status: it is over. `retry`: host, message. `summary`: steps, counts, failures, seconds, path
+-- (the critical path: play, host, seconds, step, step_seconds), dry_run, interrupted, cancelled
+-- (hosts that were stopped in the middle), trips (requests by host). Bytes that are not UTF-8 are
+-- written as U+FFFD.
 
 local data = require "kb.data"
 local json = require "kb.json"

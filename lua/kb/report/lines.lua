@@ -21,7 +21,7 @@ function M.new(options)
     io.stdout:write(text)
     io.stdout:flush()
   end
-  view.width = 0
+  view.width = 1
   view.partial = {}
   return view
 end
@@ -190,6 +190,32 @@ local function assumption(summary)
       or "they change", n == 1 and "it changed" or "they changed") or ""
 end
 
+-- A run that is over at once needs nobody to say what it waited for.
+local LONG = 10
+
+-- What is not worth a line: it is part of the total all the same.
+local SHORT = 0.1
+
+--- The critical path as lines; none for a short run.
+-- @param summary table
+-- @return string
+function M.path(summary)
+  if summary.seconds < LONG or #(summary.path or {}) == 0 then
+    return ""
+  end
+  local rows, width, total = {}, 0, 0
+  for _, entry in ipairs(summary.path) do
+    total, width = total + entry.seconds, math.max(width, #entry.play)
+  end
+  for _, entry in ipairs(summary.path) do
+    local step = entry.step and ("  %s (%.1f s)"):format(term.clean(entry.step),
+      entry.step_seconds) or ""
+    rows[#rows + 1] = entry.seconds >= SHORT and ("  %6.1f s  %-" .. width .. "s  %s%s\n"):format(
+      entry.seconds, entry.play, entry.host, step) or nil
+  end
+  return ("\ncritical path, %.1f s\n%s"):format(total, table.concat(rows))
+end
+
 --- Show the failures, each once, and the total.
 -- @param summary table
 function Lines:finish(summary)
@@ -202,7 +228,7 @@ function Lines:finish(summary)
     end
   end
   if not self.quiet or #summary.failures > 0 or summary.interrupted then
-    self.write("\n" .. assumption(summary) .. M.total(summary) .. "\n")
+    self.write(M.path(summary) .. "\n" .. assumption(summary) .. M.total(summary) .. "\n")
   end
 end
 
