@@ -13,7 +13,7 @@ local M = {}
 --- The names of the checks, for the variable `preflight_skip` of hosts and groups.
 M.names = { "sudo", "system", "architecture", "cores", "memory", "disk", "clock", "names",
   "machine-id", "hardware-id", "address", "ports", "port-holders", "other-cluster", "etcd",
-  "etcd-members", "networks", "bundle", "runtime" }
+  "etcd-members", "bundle" }
 
 local GROUPS = { "bastion", "masters", "workers" }
 
@@ -102,8 +102,7 @@ local function authorities(c)
 end
 
 local function check_settings(c, found)
-  for _, check in ipairs { settings.networks, settings.addresses, settings.members,
-    settings.bundle, settings.runtime } do
+  for _, check in ipairs { settings.addresses, settings.members, settings.bundle } do
     check(c, found)
   end
 end

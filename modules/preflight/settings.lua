@@ -1,53 +1,10 @@
---- Checks of a cluster's settings and bundle: they need no host.
+--- Checks of a cluster's settings and bundle: they need no host. Networks, the runtime and what else
+--- the settings say by themselves are checked before anything is connected, see cluster.
 
 local bundle = require "modules.bundle"
-local ip = require "modules.preflight.network"
+local cluster = require "modules.cluster"
 
 local M = {}
-
-local MASK = 24 -- the network of each node's pods, as the controller manager gives them
-local SERVICES = 16 -- at least so many addresses for services
-
-local function overlaps(a, b)
-  return a.first <= b.last and b.first <= a.last
-end
-
-local function check_nodes(c, pods, services, found)
-  for _, list in ipairs { c.masters, c.workers } do
-    for _, node in ipairs(list) do
-      local n = ip.number(node.address)
-      if n and (ip.contains(pods, n) or ip.contains(services, n)) then
-        found("networks", ("%s's address %s is inside the pods' or services' network")
-          :format(node.name, node.address))
-      end
-    end
-  end
-end
-
---- Networks that overlap, or are too small for the nodes.
--- @param c table: the cluster's settings
--- @param found function(check, text)
-function M.networks(c, found)
-  local pods, services = ip.range(c.pod_subnet), ip.range(c.service_subnet)
-  if not pods or not services then
-    return found("networks", ("pod_subnet %s and service_subnet %s must be IPv4 networks, such as "
-      .. "10.244.0.0/16"):format(c.pod_subnet, c.service_subnet))
-  end
-  if overlaps(pods, services) then
-    found("networks", ("pod_subnet %s and service_subnet %s overlap"):format(c.pod_subnet,
-      c.service_subnet))
-  end
-  local nodes = #c.masters + #c.workers
-  if pods.bits > MASK or 1 << (MASK - pods.bits) < nodes then
-    found("networks", ("pod_subnet %s has no /%d for each of %d nodes"):format(c.pod_subnet, MASK,
-      nodes))
-  end
-  if services.last - services.first + 1 < SERVICES then
-    found("networks", ("service_subnet %s has fewer than %d addresses"):format(c.service_subnet,
-      SERVICES))
-  end
-  check_nodes(c, pods, services, found)
-end
 
 --- An etcd that is no safer than a smaller one.
 -- @param c table: the cluster's settings
@@ -82,14 +39,6 @@ local function packages_of(c)
   return names
 end
 
-local function images_of(c)
-  local names = { ("%s/pause:%s"):format(c.image_repository, c.profile.pause) }
-  for _, name in ipairs { "apiserver", "controller-manager", "scheduler", "proxy" } do
-    names[#names + 1] = ("%s/kube-%s:v%s"):format(c.image_repository, name, c.version)
-  end
-  return names
-end
-
 -- What the bundle has: of images and packages, name -> { version, arch }.
 local function contents(dir)
   local has = {}
@@ -107,7 +56,7 @@ function M.bundle(c, found)
   if not ok then
     return found("bundle", type(has) == "table" and has.message or tostring(has))
   end
-  for _, name in ipairs(images_of(c)) do
+  for _, name in ipairs(cluster.images(c, true)) do
     if not has[name] then
       found("bundle", ("%s has no image %s"):format(c.bundle, name))
     end
@@ -141,15 +90,6 @@ function M.architectures(c)
     end
   end
   return found
-end
-
---- A runtime that this version does not know.
--- @param c table: the cluster's settings
--- @param found function(check, text)
-function M.runtime(c, found)
-  if c.runtime == "docker" and not c.profile.docker then
-    found("runtime", ("Kubernetes %s has no docker: say runtime: containerd"):format(c.version))
-  end
 end
 
 return M
