@@ -1,5 +1,5 @@
---- Checks of a cluster's settings and bundle: they need no host. Networks, the runtime and what else
---- the settings say by themselves are checked before anything is connected, see cluster.
+--- Checks of a cluster's settings and bundle: they need no host. Networks, the runtime and what
+--- else the settings say by themselves are checked before anything is connected, see cluster.
 
 local bundle = require "modules.bundle"
 local cluster = require "modules.cluster"

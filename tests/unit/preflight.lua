@@ -37,7 +37,8 @@ end
 
 local function cluster(over)
   return laid_over({ name = "k", version = "1.20.2", minor = 20, profile = profiles.of(20),
-    runtime = "docker", skip_phases = { "addon/coredns" }, pod_subnet = "10.244.0.0/16", service_subnet = "10.96.0.0/12",
+    runtime = "docker", skip_phases = { "addon/coredns" },
+    pod_subnet = "10.244.0.0/16", service_subnet = "10.96.0.0/12",
     endpoint = "10.0.0.9:6443", image_repository = "k8s.gcr.io", ignore_preflight = {},
     store = "/store", architectures = { amd64 = true }, authorities = { ca = "aa", etcd = "ee" },
     masters = { { name = "m0", address = "10.0.0.1" }, { name = "m1", address = "10.0.0.2" },
