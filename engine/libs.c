@@ -11,6 +11,7 @@
 int luaopen_lpeg(lua_State *L);
 
 static const luaL_Reg libraries[] = {{"kb.core.crypto", luaopen_kb_crypto},
+                                     {"kb.core.curl", luaopen_kb_curl},
                                      {"kb.core.json", luaopen_kb_json},
                                      {"kb.core.pki", luaopen_kb_pki},
                                      {"kb.core.key", luaopen_kb_key},

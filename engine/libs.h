@@ -7,6 +7,7 @@
 #include <lua.h>
 
 int luaopen_kb_crypto(lua_State *L);
+int luaopen_kb_curl(lua_State *L);
 int luaopen_kb_json(lua_State *L);
 int luaopen_kb_pki(lua_State *L);
 int luaopen_kb_key(lua_State *L);
