@@ -6,7 +6,9 @@
 --
 -- An item has kind, name, version, arch, source (where it came from), size and sha256, and by kind:
 -- deb and file: `file`, the name it has on a host; image: `id` (the digest of its config) and
--- `blobs` (its config and layers), sha256 and size being those of its OCI manifest.
+-- `blobs` (its config and layers), sha256 and size being those of its OCI manifest. Beside version
+-- and items there may be `closure`: which request for packages (`request`, a digest) gave which of
+-- them (`debs`, the files), so that the same request need not be answered again.
 local data = require "kb.data"
 local sys = require "kb.core.sys"
 local yaml = require "kb.yaml"
@@ -98,6 +100,11 @@ local function check(manifest, path)
     return nil, ("%s: version %s was expected: make the bundle again"):format(path, M.VERSION),
       "EINVAL"
   end
+  local closure = manifest.closure
+  if closure ~= nil and (data.kind(closure) ~= "map" or not is_digest(closure.request)
+    or data.kind(closure.debs) ~= "list") then
+    return at_fault(path, manifest, "closure", "a map with request and debs was expected")
+  end
   for i, item in ipairs(manifest.items) do
     local key, message = item_fault(item)
     if message then
@@ -148,14 +155,20 @@ end
 --- Write what a bundle holds, whole or not at all. The same items give the same text.
 -- @param dir string
 -- @param items list
+-- @param closure table or nil: request, debs
 -- @return true; or nil, message, code
-function M.save(dir, items)
+function M.save(dir, items, closure)
   local sorted = table.move(items, 1, #items, 1, data.list {})
   table.sort(sorted, in_order)
   for i, item in ipairs(sorted) do
     sorted[i] = written(item)
   end
   local manifest = data.map { { "version", M.VERSION }, { "items", sorted } }
+  if closure then
+    local debs = table.move(closure.debs, 1, #closure.debs, 1, data.list {})
+    table.sort(debs)
+    manifest.closure = data.map { { "request", closure.request }, { "debs", debs } }
+  end
   return sys.write_file(M.path(dir), yaml.dump(manifest, { flow = "leaves" }))
 end
 

@@ -260,8 +260,8 @@ function Machine:doubt(user, paths)
 end
 
 -- Lua that acts on the operator's machine: nil and a message is its refusal.
-local function call(action)
-  local ok, message, code = action.call()
+local function call(action, on_output)
+  local ok, message, code = action.call(on_output or function() end)
   if ok == nil then
     return nil, message, code
   end
@@ -269,7 +269,8 @@ local function call(action)
 end
 
 --- Run an action: { run = shell text, stdin, env, timeout, ok }, { put = { path, … } },
--- { put_tree = { dir, path, … } } or { call = function() } on the operator's machine.
+-- { put_tree = { dir, path, … } } or { call = function(on_output) } on the operator's
+-- machine.
 -- @param user string or nil
 -- @param action table
 -- @param on_output function(kind, chunk) or nil
@@ -277,7 +278,7 @@ end
 -- @return result as kb.remote gives it; or nil, message, code
 function Machine:execute(user, action, on_output, on_progress)
   if action.call then
-    return call(action)
+    return call(action, on_output)
   end
   local r = self:connection()
   local kind = action.put and "put" or action.put_tree and "put_tree"

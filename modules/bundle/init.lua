@@ -1,8 +1,10 @@
 --- The offline bundle: what it holds, and its packages on a host.
 
 local bundle = require "kb.bundle"
+local declarations = require "kb.bundle.declaration"
 local facts = require "modules.bundle.facts"
 local kb = require "kb"
+local make = require "kb.bundle.make"
 
 local M = {}
 
@@ -235,6 +237,66 @@ M.installed = kb.op {
     return { title = "install " .. table.concat(titles, ", "), more = true,
       effect = brought(args, effect),
       actions = { INSTALL:format(kb.quote(args.path)) .. " " .. table.concat(words, " ") } }
+  end,
+}
+
+local function declared(declaration)
+  local wanted, message
+  if type(declaration) == "table" then
+    wanted, message = declarations.check(declaration, "the declaration", ".")
+  else
+    wanted, message = declarations.load(declaration)
+  end
+  return wanted or kb.refuse(message, "kbrun doc kb.bundle.declaration tells what it may say")
+end
+
+local function summary(plan)
+  local lines, bytes = {}, 0
+  for _, todo in ipairs(plan.todo) do
+    lines[#lines + 1] = "+" .. todo.text
+    bytes = bytes + (todo.bytes or 0)
+  end
+  for _, text in ipairs(plan.dropped) do
+    lines[#lines + 1] = "-" .. text
+  end
+  local title = #plan.todo > 0 and ("fetch %d items%s"):format(#plan.todo,
+    bytes >= 1000000 and (", %d MB and more"):format(bytes // 1000000) or "") or nil
+  if #plan.dropped > 0 then
+    title = (title and title .. "; " or "") .. ("drop %d items"):format(#plan.dropped)
+  end
+  return title, table.concat(lines, "\n")
+end
+
+--- A bundle on the operator's machine that holds what a declaration names, and nothing else.
+-- What is there is not fetched again. What is fetched for the first time is pinned by its digest in
+-- bundle.yaml: when it is another one later, that is an error. A run that was stopped is gone on
+-- with by the next one; until it is done, bundle.yaml keeps what it had.
+-- @param path string: the bundle's directory
+-- @param declaration string or table: the file (YAML, or Lua that returns a table), or what would
+-- be in it; `kbrun doc kb.bundle.declaration` tells what it may say
+-- @param repin list: names of items whose pins are given up; "packages" looks for newer packages
+-- @param parallel integer: how many items are fetched at a time
+M.made = kb.op {
+  name = "bundle.made",
+  args = { { "path", "string", "the bundle's directory on this machine", at = 1, required = true },
+    { "declaration", "any", "what it is to hold: a file, or a table", required = true },
+    { "repin", "list", "names of items whose pins are given up", default = {} },
+    { "parallel", "integer", "how many items are fetched at a time", default = 4 } },
+  plan = function(args)
+    local plan, message = make.plan(args.path, declared(args.declaration), { repin = args.repin })
+    if not plan then
+      kb.refuse(message)
+    end
+    local title, diff = summary(plan)
+    if not title then
+      return nil, "all items are there"
+    end
+    return { title = title, diff = diff, actions = { { call = function(on_output)
+      manifests[args.path] = nil
+      return plan:apply { parallel = args.parallel, on_start = function(text)
+        on_output("out", text .. "\n")
+      end }
+    end } } }
   end,
 }
 

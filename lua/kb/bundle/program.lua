@@ -36,7 +36,7 @@ function M.run(argv, options)
     table.insert(words, 1, "env")
     argv = table.move(argv, 1, #argv, #words + 1, words)
   end
-  local process, streams, code = proc.spawn { argv = argv, cwd = options.cwd,
+  local process <close>, streams, code = proc.spawn { argv = argv, cwd = options.cwd,
     stdin = options.input and "pipe" or "null" }
   if not process then
     return nil, ("%s: %s"):format(argv[1], streams), code
