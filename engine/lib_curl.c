@@ -175,6 +175,7 @@ static size_t take_data(char *data, size_t size, size_t n, void *transfer) {
   return n;
 }
 
+/*** End the transfer, whether all has come or not; safe to repeat. */
 static int transfer_close(lua_State *L) {
   struct transfer *t = luaL_checkudata(L, 1, TRANSFER);
   if (t->easy == NULL)
@@ -243,8 +244,10 @@ static int session_fetch(lua_State *L) {
   struct session *s = luaL_checkudata(L, 1, SESSION);
   luaL_argcheck(L, s->multi != NULL, 1, "the session is closed");
   luaL_checktype(L, 2, LUA_TTABLE);
-  bind_field_string(L, 2, "url", NULL);
-  bind_field_string(L, 2, "protocols", NULL);
+  static const char *const needed[] = {"url", "protocols"};
+  for (size_t i = 0; i < KB_COUNT(needed); i++)
+    if (*bind_field_string(L, 2, needed[i], "") == '\0')
+      return luaL_error(L, "field '%s' is missing", needed[i]);
   struct transfer *t = bind_new(L, TRANSFER, sizeof *t, 1);
   t->session = s;
   lua_pushvalue(L, 1);

@@ -1,5 +1,5 @@
 -- Make the offline bundle: what a declaration names, fetched to this machine where it has internet.
---   kbrun playbooks/bundle.lua -e bundle=/srv/kbrun/bundle-1.20.2 -e declaration=bundle.yaml --dry-run
+--   kbrun playbooks/bundle.lua -e bundle=/srv/bundle-1.20.2 -e declaration=wanted.yaml --dry-run
 -- `kbrun doc kb.bundle.declaration` tells what a declaration may say: files, images, packages. What
 -- was fetched once is pinned; --extra repin=NAME accepts that it has changed, and
 -- --extra repin=packages looks for newer packages.

@@ -169,7 +169,8 @@ function M.save(dir, items, closure)
     table.sort(debs)
     manifest.closure = data.map { { "request", closure.request }, { "debs", debs } }
   end
-  return sys.write_file(M.path(dir), yaml.dump(manifest, { flow = "leaves" }))
+  return sys.write_file(M.path(dir), yaml.dump(manifest, { flow = "leaves" }),
+    tonumber("644", 8))
 end
 
 --- All blobs that an item needs.

@@ -44,4 +44,14 @@ return {
     given = { { "bundle.package", "c", false } },
     args = { { "c" }, path = "/debs", bundle = bundle },
     refuses = "has no package c" },
+
+  { "bundle.made", "fetches what is not there", title = "fetch 1 item",
+    args = { "/nonexistent/bundle", declaration = { files = { { path = "/etc/os-release" } } } },
+    again = false, -- its effect is a directory here, not a fact
+    diff = "+file os-release from /etc/os-release" },
+  { "bundle.made", "nothing is declared", same = "all items are there",
+    args = { "/nonexistent/bundle", declaration = {} } },
+  { "bundle.made", "the declaration has a misspelt part",
+    args = { "/nonexistent/bundle", declaration = { file = {} } },
+    refuses = "file: not known here; known are arch, protocols" },
 }

@@ -250,6 +250,10 @@ local function declared(declaration)
   return wanted or kb.refuse(message, "kbrun doc kb.bundle.declaration tells what it may say")
 end
 
+local function count(n)
+  return n == 1 and "1 item" or n .. " items"
+end
+
 local function summary(plan)
   local lines, bytes = {}, 0
   for _, todo in ipairs(plan.todo) do
@@ -259,10 +263,10 @@ local function summary(plan)
   for _, text in ipairs(plan.dropped) do
     lines[#lines + 1] = "-" .. text
   end
-  local title = #plan.todo > 0 and ("fetch %d items%s"):format(#plan.todo,
+  local title = #plan.todo > 0 and ("fetch %s%s"):format(count(#plan.todo),
     bytes >= 1000000 and (", %d MB and more"):format(bytes // 1000000) or "") or nil
   if #plan.dropped > 0 then
-    title = (title and title .. "; " or "") .. ("drop %d items"):format(#plan.dropped)
+    title = (title and title .. "; " or "") .. "drop " .. count(#plan.dropped)
   end
   return title, table.concat(lines, "\n")
 end
@@ -291,11 +295,11 @@ M.made = kb.op {
     if not title then
       return nil, "all items are there"
     end
-    return { title = title, diff = diff, actions = { { call = function(on_output)
+    return { title = title, diff = diff, effect = {}, actions = { { call = function(on_output)
       manifests[args.path] = nil
-      return plan:apply { parallel = args.parallel, on_start = function(text)
+      return make.apply(plan, { parallel = args.parallel, on_start = function(text)
         on_output("out", text .. "\n")
-      end }
+      end })
     end } } }
   end,
 }

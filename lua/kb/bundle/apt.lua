@@ -51,8 +51,14 @@ local function prepare(root, request)
   end, function()
     return sys.mkdir(root .. "/archives/partial")
   end, function()
-    local text, message, code = request.installed and sys.read_file(request.installed) or ""
-    return text and sys.write_file(root .. "/status", text), message, code
+    local text, message, code = "", nil, nil
+    if request.installed then
+      text, message, code = sys.read_file(request.installed)
+    end
+    if not text then
+      return nil, message, code
+    end
+    return sys.write_file(root .. "/status", text)
   end, function()
     return sys.write_file(root .. "/sources.list",
       table.concat(request.sources or {}, "\n") .. "\n")
@@ -61,18 +67,29 @@ local function prepare(root, request)
   end)
 end
 
--- 'URI' NAME SIZE SHA256:HEX: what apt would fetch, a line each.
-local function parse(text)
-  local list = {}
+-- Where a file: URI leads; nil for others.
+local function local_path(uri)
+  return uri:match("^file:/*(/.*)$")
+end
+
+-- 'URI' NAME SIZE SHA256:HEX: what apt would fetch, a line each, those of one's own among them.
+local function parse(text, own)
+  local list, is_own = {}, {}
+  for _, path in ipairs(own) do
+    is_own[path] = true
+  end
   for uri, name, size, hash in text:gmatch("'([^'\n]+)' (%S+) (%d+) ?(%S*)") do
-    list[#list + 1] = { source = uri, name = name, size = math.tointeger(tonumber(size)),
-      sha256 = hash:match("^SHA256:(%x+)$") }
+    if not is_own[local_path(uri) or ""] then
+      list[#list + 1] = { source = uri, name = name, size = math.tointeger(tonumber(size)),
+        sha256 = hash:match("^SHA256:(%x+)$") }
+    end
   end
   return list
 end
 
 local function words_of(request)
-  local words = { "install", "--no-install-recommends", "-y" }
+  local words = { "install", "--no-install-recommends", "--allow-downgrades",
+    "--allow-change-held-packages", "-y" }
   table.move(request.names, 1, #request.names, #words + 1, words)
   return table.move(request.debs, 1, #request.debs, #words + 1, words)
 end
@@ -101,10 +118,10 @@ function M.resolve(root, request)
   end
   local text
   text, message, code = apt(root, request, "--print-uris", table.unpack(words_of(request)))
-  return text and parse(text), message, code
+  return text and parse(text, request.debs), message, code
 end
 
---- Fetch the packages of a request that was resolved, by apt, which checks them by the signed lists.
+--- Fetch the packages of a request that was resolved, by apt, which checks them by signed lists.
 -- @param root string
 -- @param request table
 -- @return true; or nil, message, code
@@ -119,7 +136,7 @@ end
 -- @param package table from `resolve`
 -- @return string
 function M.file(root, package)
-  return package.source:match("^file:/*(/.*)$") or root .. "/archives/" .. package.name
+  return local_path(package.source) or root .. "/archives/" .. package.name
 end
 
 return M

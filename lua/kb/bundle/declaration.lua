@@ -18,7 +18,7 @@
 --     packages:
 --       names: [docker.io, haproxy]     # with all that they depend on
 --       debs: debs/*.deb                # packages of your own; what they depend on comes too
---       sources: ["deb http://deb.debian.org/debian bookworm main"]  # absent: this machine's
+--       sources: ["deb https://example.org/debian bookworm main"]  # absent: this machine's
 --       installed: base/status          # dpkg's list of what hosts have already; absent: nothing
 --
 -- Paths are relative to the declaration.
@@ -231,8 +231,8 @@ end
 -- @param name string: what errors call it
 -- @param dir string: what its paths are relative to
 -- @return table: arch, ca, protocols, redirect_protocols, files (list of {name, version, arch,
---   file, urls or path, sha256}), archives (list of paths), images (list of {name, from, insecure}),
---   packages ({names, debs, sources, installed}); or nil, message, "EINVAL"
+--   file, urls or path, sha256}), archives (list of paths), images (list of {name, from,
+--   insecure}), packages ({names, debs, sources, installed}); or nil, message, "EINVAL"
 function M.check(map, name, dir)
   local ok, result = pcall(read, { name = name, dir = dir }, map)
   if ok then

@@ -4,7 +4,7 @@ local task = require "kb.core.task"
 
 local M = {}
 
-local LAST = 2000 -- bytes of what a program complained about
+local LAST = 2000 -- bytes of what a program said before it failed
 
 local function all_of(stream)
   local parts = {}
@@ -15,22 +15,22 @@ local function all_of(stream)
   return table.concat(parts)
 end
 
-local function why(argv, status, signal, text)
+local function why(name, status, signal, text)
   text = text:gsub("%s+$", "")
   local ended = status and "exit status " .. status or "ended by " .. tostring(signal)
-  return ("%s: %s%s"):format(argv[1], ended, text ~= "" and ":\n" .. text:sub(-LAST) or "")
+  return ("%s: %s%s"):format(name, ended, text ~= "" and ":\n" .. text:sub(-LAST) or "")
 end
 
 --- Run a program to its end.
 -- @param argv list of strings
 -- @param options table or nil: cwd, env (table: what to set besides), input (string)
--- @return string: what it printed; or nil, message with what it complained about, code ("ENOENT":
+-- @return string: what it printed; or nil, message with the end of what it said, code ("ENOENT":
 --   there is no such program)
 function M.run(argv, options)
   options = options or {}
-  local words = {}
-  for name, value in pairs(options.env or {}) do
-    words[#words + 1] = name .. "=" .. value
+  local words, name = {}, argv[1]
+  for variable, value in pairs(options.env or {}) do
+    words[#words + 1] = variable .. "=" .. value
   end
   if #words > 0 then
     table.insert(words, 1, "env")
@@ -39,7 +39,7 @@ function M.run(argv, options)
   local process <close>, streams, code = proc.spawn { argv = argv, cwd = options.cwd,
     stdin = options.input and "pipe" or "null" }
   if not process then
-    return nil, ("%s: %s"):format(argv[1], streams), code
+    return nil, ("%s: %s"):format(name, streams), code
   end
   local said = task.spawn(all_of, streams.stderr)
   if options.input then
@@ -52,7 +52,7 @@ function M.run(argv, options)
   if status == 0 then
     return out
   end
-  return nil, why(argv, status, signal, said), failure or "EIO"
+  return nil, why(name, status, signal, said .. out), failure or "EIO"
 end
 
 return M

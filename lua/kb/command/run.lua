@@ -6,6 +6,7 @@ local extra_vars = require "kb.command.extra_vars"
 local inventory = require "kb.inventory"
 local inventory_report = require "kb.inventory.report"
 local kb_check = require "kb.check"
+local play = require "kb.play"
 
 local report = require "kb.report"
 local runner = require "kb.runner"
@@ -61,10 +62,23 @@ local function run_plays(plays, options)
   return main:join()
 end
 
+-- Whether all plays are for this machine, which needs no inventory.
+local function is_local(args)
+  for _, one in ipairs(play.load(args).plays) do
+    if one.hosts ~= "localhost" then
+      return false
+    end
+  end
+  return true
+end
+
 -- The inventory that the options name, with what the command line says of connections over it.
 local function load_inventory(opts, args)
   local sources, message = inventory.sources(opts.inventory)
   local over, inv
+  if not sources and is_local(args) then
+    sources = {}
+  end
   if sources then
     over, message = access.settings(opts)
   end

@@ -1,33 +1,5 @@
 # shellcheck shell=bash
-# Debian packages: Kubernetes' own, named and laid out as upstream's are, and
-# the distribution's packages that a bare node needs besides.
-
-# What playbooks install from the distribution, on whatever node.
-NODE_PACKAGES=(docker.io containerd runc haproxy etcd-server etcd-client conntrack
-  socat ebtables ethtool ipset containernetworking-plugins zstd curl)
-
-# debs_collect DIR BASE: the packages that have to be added to BASE before
-# NODE_PACKAGES work there, and their dependencies' dependencies.
-debs_collect() {
-  local out=$1 base=$2
-  say "fetching the packages that bare nodes need"
-  cp "$base/var/lib/dpkg/status" status
-  mkdir -p archives/partial
-  suite_apt get -o Dir::State::status="$PWD/status" -o Dir::Cache::archives="$PWD/archives" \
-    -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= \
-    -o Debug::NoLocking=1 --no-install-recommends --download-only -y \
-    install "${NODE_PACKAGES[@]}" >&2
-  rename_epochs archives
-  mv archives/*.deb "$out/"
-}
-
-# apt keeps a version's epoch in file names, as %3a; everybody else drops it.
-rename_epochs() {
-  local file
-  for file in "$1"/*%3a*.deb; do
-    [ ! -e "$file" ] || mv "$file" "$(sed -E 's/_[0-9]+%3a/_/' <<<"$file")"
-  done
-}
+# Debian packages: Kubernetes' own, named and laid out as upstream's are.
 
 # debs_kubernetes DIR BUILT CNI: kubeadm, kubelet, kubectl from the directory
 # BUILT, kubernetes-cni from Debian's package CNI.
