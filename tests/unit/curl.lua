@@ -95,7 +95,7 @@ test("what is cut, stalls, or is given up ends with the reason", function()
   server:misbehave("big", "stall=100000")
   transfer = session:fetch { url = url, protocols = "https", ca = server.ca, stall_timeout = 1 }
   text, message, code = all(transfer)
-  check.equal({ #text, code }, { 100000, "ETIMEDOUT" })
+  check.equal({ #text, code }, { 100000, "ETIMEDOUT" }, message)
   transfer = session:fetch { url = url, protocols = "https", ca = server.ca }
   check.equal(#transfer:read() > 0, true)
   do

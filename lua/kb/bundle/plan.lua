@@ -35,6 +35,7 @@ end
 
 --- Refuse what cannot or must not be done; `M.refused` takes it up.
 -- @param message string: for string.format
+-- @param ... what goes into it
 -- @raise a table with the message
 function M.fail(message, ...)
   error({ refusal = message:format(...) }, 0)
