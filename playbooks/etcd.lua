@@ -1,4 +1,5 @@
--- etcd: a member on every master, started side by side, since one alone is not ready.
+-- etcd: a member on every master, started side by side, since one alone is not ready. What was
+-- changed later is taken up by one member after the other, and only while the others are healthy.
 local kb = require "kb"
 local bundle, cluster, etcd = kb.use("bundle", "cluster", "etcd")
 
@@ -10,4 +11,11 @@ kb.play { "etcd", hosts = "masters", become = true, needs = { "certificates", "n
       bundle = c.bundle, units = { "etcd.service" } })
     etcd.member(host, c)
     etcd.gate(host, c)
+  end }
+
+kb.play { "etcd, one by one", hosts = "masters", become = true, serial = 1, max_fail = 0,
+  needs = { "etcd" }, tags = { "etcd" },
+  function(host)
+    etcd.renewed(host)
+    etcd.gate(host, cluster.settings(host))
   end }

@@ -4,8 +4,15 @@ local M = {}
 
 local PKI = "/etc/etcd/pki/"
 
---- Where members look for certificates.
-M.pki = PKI
+--- Shell text: etcdctl as a member's own client.
+-- @param words string: what etcdctl is to do
+-- @return string
+function M.etcdctl(words)
+  local pki = PKI:gsub("/$", "")
+  return ("ETCDCTL_API=3 etcdctl --endpoints=https://127.0.0.1:2379 --cacert=%s/ca.crt "
+    .. "--cert=%s/healthcheck-client.crt --key=%s/healthcheck-client.key "
+    .. "--command-timeout=5s --dial-timeout=3s %s"):format(pki, pki, pki, words)
+end
 
 local function peers_of(c)
   local peers = {}

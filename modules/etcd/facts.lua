@@ -1,16 +1,10 @@
 --- Facts about an etcd member.
+local config = require "modules.etcd.config"
 local kb = require "kb"
 
 local M = {}
 
-local PKI = "/etc/etcd/pki"
-
--- etcdctl as a member's own client.
-local function etcdctl(command)
-  return ("ETCDCTL_API=3 etcdctl --endpoints=https://127.0.0.1:2379 --cacert=%s/ca.crt "
-    .. "--cert=%s/healthcheck-client.crt --key=%s/healthcheck-client.key "
-    .. "--command-timeout=5s --dial-timeout=3s %s"):format(PKI, PKI, PKI, command)
-end
+local etcdctl = config.etcdctl
 
 --- The member's view of itself and its cluster.
 -- @return table: healthy (boolean: it commits writes), members (list of names, sorted), leader
@@ -33,6 +27,34 @@ M.status = kb.fact {
     local leader = out:match('"Leader" : (%d+)')
     return { healthy = out:find("is healthy", 1, true) ~= nil, members = members,
       leader = leader ~= nil and leader ~= "0" }
+  end,
+  bare = false,
+}
+
+--- The members of the cluster as this one knows them, each asked whether it is healthy.
+-- @return table: name -> { id (as etcd prints it), started, learner, healthy (booleans) }; a member
+-- that has never started is named by its id; false when etcd does not answer
+M.members = kb.fact {
+  name = "etcd.members",
+  costly = true, -- a member that is away is waited for
+  command = function()
+    return etcdctl "member list 2>/dev/null; " .. etcdctl "endpoint health --cluster 2>&1"
+  end,
+  parse = function(out)
+    local members, healthy, any = {}, {}, false
+    for url in out:gmatch("(https://%S+) is healthy") do
+      healthy[url] = true
+    end
+    for line in out:gmatch("[^\n]+") do
+      local id, state, name, client, learner =
+        line:match("^(%x+), (%a+), ([^,]*), [^,]*, ([^,]*),? ?(%a*)$")
+      if id then
+        any = true
+        members[name ~= "" and name or id] = { id = id, started = state == "started",
+          learner = learner == "true", healthy = healthy[client] == true }
+      end
+    end
+    return any and members
   end,
   bare = false,
 }

@@ -1,13 +1,16 @@
 --- etcd as a service of systemd, one member a host, with TLS between all.
 
-local config = require "modules.etcd.config"
-local kb = require "kb"
 local cluster_pki = require "kb.pki.kubeadm"
+local config = require "modules.etcd.config"
 local files = require "modules.files"
+local kb = require "kb"
 local pki = require "modules.pki"
+local quorum = require "modules.etcd.quorum"
 local systemd = require "modules.systemd"
 
 local M = {}
+
+local SETTINGS = "/etc/default/etcd"
 
 local function member_of(c, name)
   for _, member in ipairs(c.members) do
@@ -17,21 +20,105 @@ local function member_of(c, name)
   end
 end
 
---- Make a host a member of the cluster's etcd: certificates, settings, service.
--- All members are started side by side: the service is ready only when a quorum is.
+-- restart or stop, when a change of the unit does that to one that runs; nil when it does not.
+local function interruption(change)
+  local verbs = change.title:match("^(.-) etcd%.service") or ""
+  return verbs:find("restart", 1, true) and "restart" or verbs:find("stop", 1, true) and "stop"
+    or nil
+end
+
+--- The service of a member. It is stopped or started again only while enough of the other members
+-- are healthy to go on without it.
+-- @param member string: the name that etcd knows it by; absent: the host's
+-- @param state string: running or stopped
+-- @param enabled boolean: whether it starts at boot
+-- @param watch list: what needs a restart when it changes
+-- @param interrupt boolean: accept that the cluster may stop meanwhile
+M.service = kb.op {
+  name = "etcd.service",
+  args = { { "member", "string", "the name that etcd knows it by", at = 1 },
+    { "state", { "running", "stopped" }, "whether it runs", default = "running" },
+    { "enabled", "boolean", "whether it starts at boot", default = true },
+    { "watch", "list", "what needs a restart when it changes", default = {} },
+    { "interrupt", "boolean", "accept that the cluster may stop meanwhile", default = false } },
+  prepare = function(host, args)
+    args.member = args.member or host.name
+    return args
+  end,
+  plan = function(args, fact)
+    local change, reason = kb.plan(systemd.unit, fact, { "etcd", state = args.state,
+      enabled = args.enabled, watch = args.watch })
+    if not change then
+      return nil, reason
+    end
+    local verb = interruption(change)
+    if verb and not args.interrupt then
+      quorum.guard(fact("etcd.members"), args.member, verb)
+    end
+    return change
+  end,
+  evidence = function()
+    return { "systemctl --no-pager status etcd | head -20", "journalctl -u etcd -n 30 --no-pager" }
+  end,
+}
+
+--- No member of that name in the cluster, as this member knows it; its data stay where they are.
+-- Refused when those that stay would be too few.
+-- @param name string: the member
+M.member_absent = kb.op {
+  name = "etcd.member_absent",
+  args = { { "name", "string", "the member", at = 1, required = true } },
+  plan = function(args, fact)
+    local members = fact("etcd.members")
+    if not members then
+      kb.refuse("etcd does not answer here", "ask a member that runs")
+    elseif not members[args.name] then
+      return nil, "there is no such member"
+    end
+    quorum.guard_removal(members, args.name)
+    local left = {}
+    for name, member in pairs(members) do
+      left[name] = name ~= args.name and member or nil
+    end
+    return { title = "remove etcd's member " .. args.name,
+      actions = { { run = config.etcdctl("member remove " .. members[args.name].id),
+        fails = "etcd did not remove it" } },
+      effect = { { "etcd.members", left } } }
+  end,
+}
+
+-- The certificates of a member, and where they are on the host.
+local function certificates(host, c)
+  local paths = {}
+  files.directory(host, { "/etc/etcd/pki", owner = "etcd", group = "etcd", mode = "0700" })
+  for i, file in ipairs(cluster_pki.member_files(host.name)) do
+    files.file(host, { file.to, content = pki.text(c.store, file.name, file.suffix),
+      owner = "etcd", group = "etcd", mode = file.mode })
+    paths[i] = file.to
+  end
+  return paths
+end
+
+--- Make a host a member of the cluster's etcd: certificates, settings, and the service when it does
+-- not run yet. All members are started side by side: a service is ready only when a quorum is.
 -- @param host host
 -- @param c table: the cluster's settings
 function M.member(host, c)
-  local watch = { "/etc/default/etcd" }
-  files.directory(host, { "/etc/etcd/pki", owner = "etcd", group = "etcd", mode = "0700" })
+  certificates(host, c)
+  files.directory(host, { c.etcd.data_dir, owner = "etcd", group = "etcd", mode = "0700" })
+  files.file(host, { SETTINGS, content = config.environment(c, member_of(c, host.name)) })
+  M.service(host, {})
+end
+
+--- Let a member that runs take up what was changed since it was started: for one host after the
+-- other, with the gate behind each.
+-- @param host host
+function M.renewed(host)
+  local watch = { SETTINGS }
   for _, file in ipairs(cluster_pki.member_files(host.name)) do
-    files.file(host, { file.to, content = pki.text(c.store, file.name, file.suffix),
-      owner = "etcd", group = "etcd", mode = file.mode })
     watch[#watch + 1] = file.to
   end
-  files.file(host, { "/etc/default/etcd",
-    content = config.environment(c, member_of(c, host.name)) })
-  systemd.unit(host, { "etcd", state = "running", enabled = true, watch = watch })
+  M.service(host, { watch = watch })
 end
 
 --- The gate: the member is healthy, knows a leader, and all members are there.
