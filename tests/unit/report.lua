@@ -28,6 +28,14 @@ end
 
 local summary = { counts = { failed = 1, unreachable = 0, ended = 0 }, cancelled = {}, seconds = 1 }
 
+test("a play is skipped before any host was told of; a warning stops nothing", function()
+  local rep, out = collecting()
+  rep:emit { event = "play", play = "p", status = "skipped", reason = "it has no hosts" }
+  rep:emit { event = "warning", play = "p", host = "h1", message = "mind the gap" }
+  check.contains(table.concat(out), "p: it has no hosts")
+  check.contains(table.concat(out), "warning    h1  mind the gap")
+end)
+
 test("what was held back of a command's output, and its last line, are shown when it is over",
   function()
     secret.new("canary-in-a-mine")

@@ -36,7 +36,7 @@ local function place(event)
 end
 
 function Lines:_line(word, host, text, event)
-  self.width = math.max(self.width, #host)
+  self.width = math.max(self.width, #host, 1) -- Lua has no %-0s
   self.write(("%s  %-" .. self.width .. "s  %s%s\n"):format(
     paint(styles[word], ("%-9s"):format(word)), host, term.clean(text),
     event and place(event) or ""))
