@@ -1,6 +1,7 @@
 --- One operation on one host: decide, do or foretell, check, report.
 
 local err = require "kb.err"
+local fact = require "kb.fact"
 local operation = require "kb.op"
 local task = require "kb.core.task"
 local unknown = require "kb.unknown"
@@ -132,7 +133,7 @@ function Step:_verify(change, args)
   for _, entry in ipairs(change.effect) do
     if type(entry) == "table" and not unknown.is(entry[#entry]) then
       local found = self.host:_ask_again(args.as, table.unpack(entry, 1, #entry - 1))
-      local name = table.concat(table.move(entry, 1, #entry - 1, 1, {}), " ")
+      local name = fact.show(fact.key(table.unpack(entry, 1, #entry - 1)))
       differences(entry[#entry], found, name, list)
     end
   end

@@ -87,38 +87,40 @@ M.member_absent = kb.op {
   end,
 }
 
--- The certificates of a member, and where they are on the host.
 local function certificates(host, c)
-  local paths = {}
   files.directory(host, { "/etc/etcd/pki", owner = "etcd", group = "etcd", mode = "0700" })
-  for i, file in ipairs(cluster_pki.member_files(host.name)) do
+  for _, file in ipairs(cluster_pki.member_files(host.name)) do
     files.file(host, { file.to, content = pki.text(c.store, file.name, file.suffix),
       owner = "etcd", group = "etcd", mode = file.mode })
-    paths[i] = file.to
+  end
+end
+
+local function watched(host)
+  local paths = { SETTINGS }
+  for _, file in ipairs(cluster_pki.member_files(host.name)) do
+    paths[#paths + 1] = file.to
   end
   return paths
 end
 
---- Make a host a member of the cluster's etcd: certificates, settings, and the service when it does
--- not run yet. All members are started side by side: a service is ready only when a quorum is.
+--- Make a host a member of the cluster's etcd: certificates, settings, and the service. Members that
+-- do not answer yet (there was none, or a package has started one with settings of its own) are
+-- started side by side: a service is ready only when a quorum is. One that answers is left alone
+-- here; etcd.renewed lets it take up what has changed.
 -- @param host host
 -- @param c table: the cluster's settings
 function M.member(host, c)
   certificates(host, c)
   files.directory(host, { c.etcd.data_dir, owner = "etcd", group = "etcd", mode = "0700" })
   files.file(host, { SETTINGS, content = config.environment(c, member_of(c, host.name)) })
-  M.service(host, {})
+  M.service(host, { watch = host:fact("etcd.members") and {} or watched(host) })
 end
 
 --- Let a member that runs take up what was changed since it was started: for one host after the
 -- other, with the gate behind each.
 -- @param host host
 function M.renewed(host)
-  local watch = { SETTINGS }
-  for _, file in ipairs(cluster_pki.member_files(host.name)) do
-    watch[#watch + 1] = file.to
-  end
-  M.service(host, { watch = watch })
+  M.service(host, { watch = watched(host) })
 end
 
 --- The gate: the member is healthy, knows a leader, and all members are there.

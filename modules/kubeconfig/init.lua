@@ -14,7 +14,7 @@ local function same(a, b)
   return config.text(a) == config.text(b)
 end
 
---- A kubeconfig is part of another one: clusters, contexts and users of the same names are replaced,
+--- A kubeconfig is part of another one: clusters, contexts and users of its names are replaced,
 -- all others stay, and so does the current context. What was there is kept beside it, with the
 -- time in its name.
 -- @param path path: the kubeconfig on the host

@@ -63,6 +63,9 @@ local function written(ask, unit, plans, after)
   end
   local effect = state and { { "unit.state", unit,
     change and after(state) or plan.copy(state) } } or {}
+  if state and rawget(state, "active") == "active" then -- reading its files does not restart it
+    effect[2] = { "unit.moments", unit, ask("unit.moments", unit) }
+  end
   if not change then
     local whole = reload(effect)
     whole.title = "take in the changed files of " .. unit
