@@ -103,10 +103,10 @@ local function watched(host)
   return paths
 end
 
---- Make a host a member of the cluster's etcd: certificates, settings, and the service. Members that
--- do not answer yet (there was none, or a package has started one with settings of its own) are
--- started side by side: a service is ready only when a quorum is. One that answers is left alone
--- here; etcd.renewed lets it take up what has changed.
+--- Make a host a member of the cluster's etcd: certificates, settings, and the service.
+-- Members that do not answer yet (there was none, or a package has started one with settings of its
+-- own) are started side by side: a service is ready only when a quorum is. One that answers is left
+-- alone here; etcd.renewed lets it take up what has changed.
 -- @param host host
 -- @param c table: the cluster's settings
 function M.member(host, c)
