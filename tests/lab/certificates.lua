@@ -7,6 +7,7 @@ local json = require "kb.json"
 local labs = require "lib.lab"
 local program = require "lib.program"
 local sys = require "kb.core.sys"
+local yaml = require "kb.yaml"
 
 local TAGS = {}
 for tag in ("preflight pki nodes runtime images etcd loadbalancer masters cni kubeconfig")
@@ -48,9 +49,8 @@ local function is_made(ground)
   check.equal(site(ground), 0)
   local nodes = ground.lab:ssh("a0", "sudo kubectl get nodes --no-headers")
   check.equal(select(2, nodes:gsub("m%d +Ready +control%-plane,master ", "")), 3, nodes)
-  local here = program.run { "kubectl", "--kubeconfig", ground.dir .. "/kubeconfig", "config",
-    "current-context" }
-  check.equal(here.out, "kubernetes-admin@kubernetes\n", here.err)
+  local here = check.ok(yaml.load_file(ground.dir .. "/kubeconfig"))
+  check.equal(here["current-context"], "kubernetes-admin@kubernetes")
 end
 
 local parts = "tests/lab/modules.d/cluster.lua"

@@ -92,6 +92,7 @@ inventory_cluster() {
       sans: [$(node_address a0)]
       bundle: $bundle
       store: $LAB_DIR/pki
+      kubeconfig: $LAB_DIR/kubeconfig
       skip_phases: [addon/coredns]
       ignore_preflight: [ImagePull, Mem, NumCPU]
       conntrack_max_per_core: 0
