@@ -24,8 +24,8 @@ local function prepared(word, way)
     ground.lab:close()
     program.run { "rm", "-rf", dir }
   end })
-  local text, n = ground.lab:run("inventory", "--cluster"):gsub("\n( +)store:[^\n]*",
-    ("%%0\n%%1certificates: %s\n%%1kubeconfig: %s/kubeconfig"):format(way, dir))
+  local text, n = ground.lab:run("inventory", "--cluster"):gsub("\n( +)kubeconfig:[^\n]*",
+    ("\n%%1certificates: %s\n%%1kubeconfig: %s/kubeconfig"):format(way, dir))
   check.equal(n, 1)
   check.ok(sys.write_file(ground.inventory, text))
   return ground
