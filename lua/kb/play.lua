@@ -264,8 +264,9 @@ function M.module(name, dir)
       if not tostring(loaded):find("no module 'modules." .. name .. "'", 1, true) then
         error(loaded, 0)
       end
+      local file, line = err.position()
       err.raise("usage", ("there is no module '%s'%s"):format(name,
-        suggest.hint(name, M.module_names())))
+        suggest.hint(name, M.module_names())), { file = file, line = line })
     end
     module = loaded
   end

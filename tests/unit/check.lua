@@ -2,6 +2,7 @@
 local test = ...
 local check = require "lib.check"
 local kb_check = require "kb.check"
+local program = require "lib.program"
 local stub = require "lib.stub"
 local sys = require "kb.core.sys"
 
@@ -18,6 +19,9 @@ local mistakes = {
   { play('files.directory(host, { "/x", mod = "0755" })'), 4, 'did you mean "mode"?' },
   { play('files.directory(host, { "/x", mode = "rwx" })'), 4, "permission bits" },
   { play('files.directory(host, { "x" })'), 4, "an absolute path" },
+  { play('files.directory(host, { "/x", mode = 755 })'), 4, 'are written "0755"' },
+  { play('files.directory(host, { "/x", mode = true })'), 4, "permission bits" },
+  { play('files.absent(host, { "/x", recurse = "yes" })'), 4, "must be true or false" },
   { play('files.directory(host, { owner = "root" })'), 4, "needs 'path'" },
   { play('files.link(host, { "/l" })'), 4, "needs 'to'" },
   { play('files.line(host, { "/f", line = "x", state = "gone" })'), 4,
@@ -96,5 +100,25 @@ if r.changed then kb.on(host, "h2", function(other) return other.vars.port end) 
 goto done
 ::done::
 return (host:var("optional", "x"))]])), {})
+  end)
+end)
+
+test("a mistake is said once, and nothing is loaded that could open a connection", function()
+  with_files(function(dir)
+    local path = dir .. "/playbook.lua"
+    check.ok(sys.write_file(path, 'local kb = require "kb"\nkb.use("fiels")\n'))
+    check.equal(#findings_of(dir, sys.read_file(path)), 1)
+    check.ok(sys.write_file(path, play 'files.file(host, { "/x", conten = "" })'))
+    check.ok(sys.write_file(dir .. "/run.lua", ([[
+      local found = require("kb.check").check({ %q }, {})
+      assert(#found == 1, #found)
+      for name in pairs(package.loaded) do
+        if name:find "^kb.core.net" or name:find "^kb.core.ssh" or name:find "^kb.transport"
+          or name == "kb.remote" then
+          error(name .. " is loaded")
+        end
+      end]]):format(path)))
+    local r = program.run { program.kbrun, "lua", dir .. "/run.lua" }
+    check.equal(r.status, 0, r.out .. r.err)
   end)
 end)

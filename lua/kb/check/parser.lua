@@ -1,7 +1,8 @@
 --- Lua source as a tree, for the static check of playbooks.
 --
 -- A node is a table with `tag` and `pos` (an offset in the text):
--- Name {name}, String {value}, Number, Literal (nil, true, false, ...), Function {params, body},
+-- Name {name}, String {value}, Number {text}, Literal {text} (nil, true, false, ...),
+-- Function {params, body},
 -- Table {items: {pos, key, value}}, Index {object, key}, Call {callee, args}, Method {object, name,
 -- args}, Operation {list of operands};
 -- Local {names, values}, LocalFunction {name, value}, Assign {targets, values}, Do {body},
@@ -160,8 +161,9 @@ local grammar = P { "chunk",
   operand = unary ^ 0 * V "simple",
   simple = node("Function", { "params", "body" }, keyword "function" * V "parameters") + V "literal"
     + V "suffixed",
-  literal = node("Number", {}, number) + node("String", { "value" }, text) + V "table"
-    + node("Literal", {}, keyword "nil" + keyword "true" + keyword "false" + symbol "..."),
+  literal = node("Number", { "text" }, C(number)) + node("String", { "value" }, text) + V "table"
+    + node("Literal", { "text" }, C(keyword "nil" + keyword "true" + keyword "false"
+      + symbol "...")),
   name = node("Name", { "name" }, identifier),
   suffixed = Cf((V "name" + symbol "(" * V "expression" * symbol ")") * V "suffix" ^ 0,
     fold_suffix),

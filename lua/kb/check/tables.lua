@@ -4,12 +4,17 @@ local M = {}
 
 --- The value of a constant node.
 -- @param node table
--- @return string; or nil, true when it is computed
+-- @return known boolean: false when it is computed; value string, number or boolean
 function M.constant(node)
+  local word = node.text and node.text:match("^%S+")
   if node.tag == "String" then
-    return node.value
+    return true, node.value
+  elseif node.tag == "Number" then
+    return true, tonumber(word)
+  elseif word == "true" or word == "false" then
+    return true, word == "true"
   end
-  return nil, true
+  return false
 end
 
 --- The items of a table node by their key, positional ones by number.

@@ -144,17 +144,20 @@ end
 
 function Walk:_argument(o, key, value, host)
   local entry = declared_as(o.declared, key)
-  local given, computed = tables.constant(value)
-  if entry and computed then
+  local known, given = tables.constant(value)
+  if entry and not known then
     return entry
   end
   -- an undeclared one is refused by the whole declaration, with a suggestion
   local declared = entry and { entry } or o.declared
-  local ok, e = pcall(args.check, declared, { [key] = given or "" }, o.name)
+  local ok, e = pcall(args.check, declared, { [key] = known and given or "" }, o.name)
   if not ok then
     self:_at(value, err.wrap(e).message)
+  elseif entry[2] == "mode" and type(given) == "number" then
+    self:_at(value, ('%s: %s = %d is a decimal number; permission bits are written "%04d"')
+      :format(o.name, entry[1], given, given))
   end
-  if entry and entry.file and given then
+  if entry and entry.file and type(given) == "string" then
     self:_local_file(entry, given, value, host)
   end
   return entry
@@ -279,7 +282,8 @@ end
 -- local files, apt = kb.use("files", "apt")
 function Walk:_use(node, names, scope)
   for i, arg in ipairs(node.args) do
-    local ok, module = pcall(play.module, tables.constant(arg) or "", self.file.dir)
+    local _, name = tables.constant(arg)
+    local ok, module = pcall(play.module, tostring(name or ""), self.file.dir)
     if not ok and arg.tag == "String" then
       self:_at(arg, err.wrap(module).message)
     end
