@@ -121,6 +121,18 @@ local function show(value)
   return type(value) == "string" and ("%q"):format(value) or tostring(value)
 end
 
+-- Say which item of a list is wrong, or not known yet.
+local function check_items(entry, list, subject)
+  for i, item in ipairs(type(list) == "table" and list or {}) do
+    if unknown.is(item) then
+      unknown.stop(item, ("%s needs item %d of its %s"):format(subject, i, entry[1]))
+    elseif type(item) ~= "string" and type(item) ~= "number" then
+      err.raise("usage", ("%s: '%s' must be %s, but its item %d is %s"):format(subject, entry[1],
+        types.list[1], i, type(item) == "boolean" and tostring(item) or "a " .. type(item)))
+    end
+  end
+end
+
 local function convert(entry, value, subject)
   if unknown.is(value) then
     if entry.unknown then
@@ -129,6 +141,9 @@ local function convert(entry, value, subject)
     unknown.stop(value, ("%s needs its %s"):format(subject, entry[1]))
   end
   local kind = type_of(entry)
+  if entry[2] == "list" then
+    check_items(entry, value, subject)
+  end
   if type(value) ~= "nil" then
     local converted = kind[2](value)
     if converted ~= nil then

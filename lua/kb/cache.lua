@@ -17,7 +17,7 @@ local M = {}
 -- @return cache
 function M.new()
   return setmetatable({ values = {}, stamps = {}, rules = {}, subjects = {}, foretold = {},
-    clock = 0 }, Cache)
+    stated = {}, clock = 0 }, Cache)
 end
 
 function Cache:_tick()
@@ -78,7 +78,7 @@ local function touches(entry, path)
 end
 
 local function touches_any(change, paths)
-  for _, path in ipairs(change.scope == "host" and paths or {}) do
+  for _, path in ipairs(change.scope ~= "elsewhere" and paths or {}) do
     for _, entry in ipairs(change.effect) do
       if touches(entry, path) then
         return true
@@ -103,12 +103,37 @@ function Cache:touching(paths, stamp)
   end
 end
 
+-- When a change stated the answer to a question; 0 when none did.
+function Cache:_stated(key, name, ...)
+  for i = #self.rules, 1, -1 do
+    if self.rules[i].fn(name, ...) then
+      return math.max(self.rules[i].stamp, self.stated[key] or 0)
+    end
+  end
+  return self.stated[key] or 0
+end
+
+--- The newest foretold change that may make what is not there, unless a later one said otherwise.
+-- @param name string or nil: the question that is answered by "there is none"; nil: any
+-- @param ... its arguments
+-- @return table: unknown; nil when there is none
+function Cache:making(name, ...)
+  local stamp = name and self:_stated(fact.key(name, ...), name, ...) or 0
+  for i = #self.foretold, 1, -1 do
+    local change = self.foretold[i]
+    if change.stamp > stamp and (change.scope == "anything" or change.scope == "more") then
+      return change
+    end
+  end
+end
+
 --- File the effect of a change that a dry run did not make.
 -- @param effect list: entries { fact name, arguments..., value }, or functions
 -- (name, arguments...) -> found, value for whole families of facts
 -- @param title string: the change, for "known after …"
--- @param scope string: "host" (the effect says what it changes there), "anything" (nobody has said
--- what it changes) or "elsewhere" (it is not a change of this host)
+-- @param scope string: "host" (the effect says what it changes there), "more" (the same, and it may
+-- make what is not there), "anything" (nobody has said what it changes) or "elsewhere" (it is not a
+-- change of this host)
 function Cache:assume(effect, title, scope)
   local change = { stamp = self:_tick(), unknown = unknown.new("known after: " .. title),
     effect = effect, scope = scope or "host" }
@@ -156,7 +181,9 @@ function Cache:_state(effect)
     if type(entry) == "function" then
       self.rules[#self.rules + 1] = { stamp = self:_tick(), fn = entry }
     else
-      self:answer(M.entry_key(entry), unknown.guard(entry[#entry]))
+      local key = M.entry_key(entry)
+      self:answer(key, unknown.guard(entry[#entry]))
+      self.stated[key] = self.clock
     end
   end
 end

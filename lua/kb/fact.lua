@@ -56,7 +56,9 @@ function M.find(name)
     load_all()
   end
   if not facts[name] then
-    err.raise("usage", ("there is no fact '%s'%s"):format(name, suggest.hint(name, M.names())))
+    local file, line = err.position()
+    err.raise("usage", ("there is no fact '%s'%s"):format(name, suggest.hint(name, M.names())),
+      { file = file, line = line, hint = "`kbrun facts` lists them" })
   end
   return facts[name]
 end

@@ -115,9 +115,17 @@ end
 -- @param name string
 -- @param ... the fact's arguments
 -- @return the fact's answer; false says that there is none
--- @raise kb.err
+-- @raise kb.err; of kind unknown when a dry run cannot know, also when something is not there that
+-- an earlier step may make
 function Host:fact(name, ...)
-  return self:_fact(nil, name, ...)
+  local value = self:_fact(nil, name, ...)
+  local soon = value == false and not self.run.apply
+    and self.machine:may_be_made(self:_user(), name, ...)
+  if soon then
+    unknown.stop(soon, ("the playbook asks %s; there is none now, and may be one"):format(
+      table.concat({ name, ... }, " ")))
+  end
+  return value
 end
 
 function Host:_fact(as, name, ...)
@@ -140,7 +148,7 @@ end
 
 -- Why a dry run cannot exclude that something is there which is not there now.
 function Host:_doubt(as)
-  return self.machine:doubt(self:_user(as), {})
+  return self.machine:may_be_made(self:_user(as))
 end
 
 --- Run a command that only reads; a dry run runs it, too.

@@ -90,6 +90,9 @@ function M.value(name)
 end
 
 --- Wait until a fact says what it must: a gate between steps. A dry run passes it.
+-- For what no fact says there is `command.test`, which tells whether a command succeeds:
+-- `kb.gate(host, { "the site answers", fact = { "command.test", "curl -fs localhost" }, within = 30,
+-- holds = function(ok) return ok end })`.
 -- @param host host
 -- @param given table: title, fact, holds, within, every, becomes, evidence; see kb.gate
 -- @raise kb.err of kind failed, with the evidence, when it does not hold in time
@@ -161,6 +164,25 @@ function M.after(value, fn)
     return unknown.new(result.message:match("which is (.*)$") or result.message)
   end
   error(result, 0)
+end
+
+--- A plan where a dry run may not know what is there: the preview of the host does not end then,
+-- but the step is shown as one that may be needed.
+-- @param ask function(fact name, args...): as a plan gets it
+-- @param plan function(ask) -> change, or nil and a reason
+-- @param either function() -> title string, effect list: what will be true in either case, when the
+-- plan asks for what is not known
+-- @return change, or nil and a reason
+function M.perhaps(ask, plan, either)
+  local planned = M.after(ask, function()
+    return table.pack(plan(ask))
+  end)
+  if not unknown.is(planned) then
+    return table.unpack(planned, 1, planned.n)
+  end
+  local title, effect = either()
+  return { title = title, effect = effect,
+    perhaps = "whether it is needed is " .. unknown.reason(planned) }
 end
 
 --- The names of hosts that match a pattern, in the inventory's order.

@@ -250,6 +250,15 @@ function Machine:learn()
   self.learnt = #foretold
 end
 
+--- Whether a dry run has foretold something that may make what is not there.
+-- @param user string or nil
+-- @param ... the name and arguments of the fact whose answer is that there is none; nothing: any
+-- @return unknown, or nil
+function Machine:may_be_made(user, ...)
+  local change = self:_cache(user):making(...)
+  return change and change.unknown
+end
+
 --- Whether a dry run has foretold something that may alter what a user reads here.
 -- @param user string or nil
 -- @param paths list of strings: where it is read from; nil: from anything at all

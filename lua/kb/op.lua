@@ -11,7 +11,9 @@
 --       diff = text,                                for people
 --       effect = { { "file.stat", path, value }, … } }   the facts as they will be; {}: none.
 --                                                   Absent: nobody knows
---       more = true                                 it brings more than its effect says
+--       more = true                                 it changes more than its effect says
+--       partial = true                              it may make more than its effect says, and
+--                                                   changes nothing else
 --       perhaps = reason                            a dry run cannot know whether it is needed: the
 --                                                   effect is what will be true in either case
 --

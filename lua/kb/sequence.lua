@@ -66,6 +66,7 @@ function M.combine(ask, plans, title)
       whole.unstated = whole.unstated or change.unstated or change.effect == nil
       whole.perhaps = whole.perhaps or change.perhaps
       whole.more = whole.more or change.more
+      whole.partial = whole.partial or change.partial
     end
   end
   if #titles == 0 then

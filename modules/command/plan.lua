@@ -157,6 +157,7 @@ function M.run(args, fact)
     title = title,
     actions = { { run = args.text, stdin = args.stdin, env = args.env, cwd = args.cwd, ok = ok } },
     effect = effect_of(args, open, title),
+    partial = args.effect == nil or nil,
     perhaps = #open > 0 and doubt(args, open[1]) or nil,
     preview = args.preview,
     result = function(outcomes)

@@ -1,7 +1,7 @@
 --- The plan of a file from the network.
 
 local kb = require "kb"
-local plan = require "modules.files.plan"
+local perhaps = require "modules.files.perhaps"
 
 local M = {}
 
@@ -55,7 +55,7 @@ function M.plan(args, fact)
   elseif not args.url:find("^%a[%w+.-]*://%S+$") then
     kb.refuse(("%q is not a URL"):format(args.url))
   end
-  return plan.write(args, fact, { digest = args.sha256,
+  return perhaps.write(args, fact, { digest = args.sha256,
     actions = (args.via == "operator" and by_operator or by_host)(args) })
 end
 

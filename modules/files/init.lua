@@ -6,6 +6,7 @@ local kb = require "kb"
 local archive = require "modules.files.archive"
 local download = require "modules.files.download"
 local edit = require "modules.files.edit"
+local perhaps = require "modules.files.perhaps"
 local plan = require "modules.files.plan"
 
 local M = {}
@@ -24,7 +25,7 @@ M.directory = kb.op {
   facts = function(args)
     return { { "file.stat", args.path }, { "user.self" } }
   end,
-  plan = plan.directory,
+  plan = perhaps.directory,
 }
 
 --- A regular file with the given content, or of any content when none is given.
@@ -45,9 +46,9 @@ M.file = kb.op {
   facts = plan.write_facts,
   plan = function(args, fact)
     if args.content == nil then
-      return plan.exists(args, fact)
+      return perhaps.exists(args, fact)
     end
-    return plan.write(args, fact, { content = args.content })
+    return perhaps.write(args, fact, { content = args.content })
   end,
 }
 
@@ -73,7 +74,7 @@ M.copy = kb.op {
     return args
   end,
   plan = function(args, fact)
-    return plan.write(args, fact, { file = args.from })
+    return perhaps.write(args, fact, { file = args.from })
   end,
 }
 
@@ -102,7 +103,7 @@ M.template = kb.op {
     return args
   end,
   plan = function(args, fact)
-    return plan.write(args, fact, { content = args.content })
+    return perhaps.write(args, fact, { content = args.content })
   end,
 }
 
@@ -119,7 +120,7 @@ M.link = kb.op {
   facts = function(args)
     return { { "file.stat", args.path }, { "user.self" }, { "file.stat", plan.parent(args.path) } }
   end,
-  plan = plan.link,
+  plan = perhaps.link,
 }
 
 --- Nothing at a path.
@@ -132,7 +133,7 @@ M.absent = kb.op {
   facts = function(args)
     return { { "file.stat", args.path } }
   end,
-  plan = plan.absent,
+  plan = perhaps.absent,
 }
 
 --- A line in a text file.
@@ -157,7 +158,7 @@ M.line = kb.op {
     table.unpack(plan.written) },
   facts = plan.edit_facts,
   plan = function(args, fact)
-    return plan.edit(args, fact, edit.line)
+    return perhaps.edit(args, fact, edit.line)
   end,
 }
 
@@ -179,7 +180,7 @@ M.block = kb.op {
     table.unpack(plan.written) },
   facts = plan.edit_facts,
   plan = function(args, fact)
-    return plan.edit(args, fact, edit.block)
+    return perhaps.edit(args, fact, edit.block)
   end,
 }
 

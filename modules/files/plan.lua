@@ -158,7 +158,10 @@ local function difference(args, now, fact, new)
   return not old:find("\0", 1, true) and kb.diff(old, new) or nil
 end
 
-local function measured(source)
+--- The digest and size of what is to be written; unknown when it is.
+-- @param source table: as M.write takes it
+-- @return digest string, size integer
+function M.measured(source)
   if source.digest then
     return source.digest
   elseif source.file then
@@ -170,7 +173,13 @@ local function measured(source)
   return kb.digest(text), not kb.is_secret(text) and #text or nil
 end
 
-local function written_effect(args, source, after, digest)
+--- The facts after a file was written.
+-- @param args table
+-- @param source table: as M.write takes it
+-- @param after table: what file.stat will say
+-- @param digest string
+-- @return effect
+function M.written_effect(args, source, after, digest)
   local content = kb.reveal(source.content) -- as the host itself would answer; masked when shown
   if content == nil or kb.is_unknown(content) then
     content = kb.unknown("what was written to " .. args.path)
@@ -194,7 +203,7 @@ end
 -- (function(attributes) -> list)
 function M.write(args, fact, source)
   local now = check_place(args, fact)
-  local digest, size = measured(source)
+  local digest, size = M.measured(source)
   local after = attributes_of(args, now, fact)
   after.size = size
   if not kb.is_unknown(digest) and now.kind == "file"
@@ -216,7 +225,7 @@ function M.write(args, fact, source)
       or { { put = { path = args.path, content = source.content, file = source.file,
       owner = after.owner, group = after.group, mode = after.mode, validate = args.validate,
       backup = args.backup and now.kind == "file" } } },
-    effect = written_effect(args, source, after, digest),
+    effect = M.written_effect(args, source, after, digest),
   }
 end
 

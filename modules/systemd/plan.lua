@@ -125,17 +125,27 @@ local function wants_it(args)
   return args.state == "running" or args.enabled == true
 end
 
+-- What will be true of a unit of which it is not known what it is like now.
+local function effect_in_either_case(args, unit)
+  local soon = kb.unknown "known once systemd was asked"
+  local active = { running = "active", stopped = "inactive" }
+  local enabled = soon
+  if args.enabled ~= nil then
+    enabled = args.enabled and "enabled" or "disabled"
+  end
+  return { { "unit.state", unit, { load = args.masked and "masked" or "loaded",
+    active = active[args.state] or soon, enabled = args.masked and "masked" or enabled, sub = soon,
+    pid = soon, path = soon, drop_ins = soon, needs_reload = false } }, M.renewed(unit) }
+end
+
 -- Of a unit that a package is going to bring: what it will be like before this step is not known.
 local function plan_of_missing(args, unit, fact)
   local doubt = kb.missing(fact, "there is no unit " .. unit, "if a package of an earlier step "
     .. "brings it, say so there: apt.packages(host, { …, units = { \"" .. unit .. "\" } })")
-  local soon = kb.unknown "known once it is there"
   local wanted = { args.state == "running" and "start" or nil }
   wanted[#wanted + 1] = args.enabled and "enable" or nil
-  return { title = title_of(wanted, unit), perhaps = doubt, effect = {
-    { "unit.state", unit, { load = "loaded", active = args.state == "running" and "active" or soon,
-      enabled = args.enabled and "enabled" or soon, sub = soon, pid = soon, path = soon,
-      drop_ins = soon, needs_reload = false } }, M.renewed(unit) } }
+  return { title = title_of(wanted, unit), perhaps = doubt,
+    effect = effect_in_either_case(args, unit) }
 end
 
 -- Refuse what cannot be; say when a unit that is not there is already as asked.
@@ -217,12 +227,7 @@ local function state_after(todo, state)
   return after
 end
 
---- The plan of systemd.unit.
--- @param args table
--- @param fact function
--- @return change, or nil and a reason
-function M.unit(args, fact)
-  local unit = M.full_name(args.name)
+local function plan_of_unit(args, unit, fact)
   local state = fact("unit.state", unit)
   if state.load == "not-found" and args.masked == nil and wants_it(args) then
     return plan_of_missing(args, unit, fact)
@@ -250,6 +255,19 @@ function M.unit(args, fact)
   return { title = title_of(todo, unit, because), actions = actions_of(todo, unit),
     effect = { { "unit.state", unit, state_after(todo, state) },
       (verb == "start" or verb == "restart" or verb == "reload") and M.renewed(unit) or nil } }
+end
+
+--- The plan of systemd.unit.
+-- @param args table
+-- @param fact function
+-- @return change, or nil and a reason
+function M.unit(args, fact)
+  local unit = M.full_name(args.name)
+  return kb.perhaps(fact, function(ask)
+    return plan_of_unit(args, unit, ask)
+  end, function()
+    return "bring up to date " .. unit, effect_in_either_case(args, unit)
+  end)
 end
 
 return M

@@ -36,6 +36,8 @@ local mistakes = {
   { play('if host.name == "a" then\nfor i = 1, 2 do\n'
     .. 'local f = function() return zzz end\nend\nend'), 6, "'zzz' is not defined" },
   { play('host:fact("file.stats", "/x")'), 4, 'did you mean "file.stat"?' },
+  { play('kb.gate(host, { "x", fact = { "port.open", 80 }, holds = print })'), 4,
+    "no fact 'port.open'" },
   { play('kb.onse(host, "x", function() end)'), 4, 'did you mean "once"?' },
   { 'local kb = require "kb"\nlocal fiels = kb.use("fiels")\n', 2, 'did you mean "files"?' },
   { head .. 'kb.play { "p", hosts = "nobody", function() end }', 3, "'nobody'" },

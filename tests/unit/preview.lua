@@ -131,3 +131,60 @@ test("a playbook's pcall does not catch what a dry run cannot know", function()
   ]]
   check.equal(steps, { "changed create DIR/false" })
 end)
+
+test("what is not there may be there after a command that says only in part what it makes",
+  function()
+    local steps, summary = preview [[
+  command.run(host, { "mkdir -p " .. dir .. "/made", creates = dir .. "/made/key" })
+  files.file(host, { dir .. "/made/more", content = "x" })
+  files.absent(host, { dir .. "/in" })
+  assert(host:fact("file.content", dir .. "/in") == false)
+  files.file(host, { dir .. "/last", content = host:fact("file.content", dir .. "/made/key.pub") })
+  ]]
+    check.equal(steps[#steps], "changed remove file DIR/in")
+    check.equal({ #steps, summary.counts.ended }, { 3, 1 })
+    steps, summary = preview [[
+  command.run(host, { "true", effect = {} })
+  assert(host:fact("file.content", dir .. "/key.pub") == false)
+  files.file(host, { dir .. "/none/more", content = "x" })
+  ]]
+    check.equal({ #steps, summary.counts.failed }, { 2, 1 })
+  end)
+
+test("below what is going to be filled a step may be needed, and what it makes is known", function()
+  local steps, summary = preview [[
+  local fills = kb.op { name = "t.fills", args = {}, plan = function()
+    return { title = "fill", effect = { require("modules.files.effect").filled(dir) } }
+  end }
+  fills(host, {})
+  files.directory(host, { dir .. "/a", mode = "0750" })
+  files.file(host, { dir .. "/a/b", content = "one\n" })
+  files.line(host, { dir .. "/a/b", line = "two" })
+  files.link(host, { dir .. "/l", to = "a" })
+  files.absent(host, { dir .. "/in" })
+  assert(host:fact("file.stat", dir .. "/a").mode == 488)
+  assert(host:fact("file.stat", dir .. "/l").target == "a")
+  assert(host:fact("file.stat", dir .. "/in").kind == "absent")
+  assert(host:fact("file.content", dir .. "/a/b") == "one\ntwo\n")
+  ]]
+  check.equal(steps, { "changed fill", "unknown create directory DIR/a", "unknown write DIR/a/b",
+    "unknown change DIR/a/b", "unknown link DIR/l -> a", "unknown remove DIR/in" })
+  check.equal(summary.counts, { failed = 0, unreachable = 0, ended = 0 },
+    summary.failures[1] and summary.failures[1].text)
+end)
+
+test("a list of which one item is not known ends the preview, and a wrong one is named", function()
+  local _, summary = preview [[
+  local authorized_keys = kb.use("authorized_keys")
+  authorized_keys.keys(host, { "root", keys = { "a", false } })
+  ]]
+  check.contains(summary.failures[1].text, "'keys' must be a string or a list of strings, but its "
+    .. "item 2 is false")
+  local steps
+  steps, summary = preview [[
+  local authorized_keys = kb.use("authorized_keys")
+  authorized_keys.keys(host, { "root", keys = { kb.unknown "known later" } })
+  ]]
+  check.contains(steps[1], "needs item 1 of its keys, which is known later")
+  check.equal(summary.counts.ended, 1)
+end)

@@ -229,9 +229,30 @@ function Walk:_play(node, scope)
   end
 end
 
+-- The name of a fact, where it is written out.
+function Walk:_fact_name(node)
+  if node and node.tag == "String" then
+    local ok, e = pcall(fact.find, node.value)
+    if not ok then
+      self:_at(node, err.wrap(e).message)
+    end
+  end
+end
+
+-- kb.gate(host, { "title", fact = { "name", … }, … })
+function Walk:_gate(node)
+  local given = node.args[2]
+  local items = given and given.tag == "Table" and tables.items(given) or {}
+  if items.fact and items.fact.tag == "Table" then
+    self:_fact_name((tables.items(items.fact) or {})[1])
+  end
+end
+
 function Walk:_kb_call(name, node, scope)
   if name == "play" then
     return self:_play(node, scope)
+  elseif name == "gate" then
+    self:_gate(node)
   end
   for i, arg in ipairs(node.args) do
     local is_host = name == "on" and i == 3 and arg.tag == "Function"
@@ -258,12 +279,8 @@ end
 
 function visit.Method(walk, node, scope)
   local of = meaning(node.object, scope)
-  local first = node.args[1]
-  if of and of.kind == "host" and node.name == "fact" and first and first.tag == "String" then
-    local ok, e = pcall(fact.find, first.value)
-    if not ok then
-      walk:_at(first, err.wrap(e).message)
-    end
+  if of and of.kind == "host" and node.name == "fact" then
+    walk:_fact_name(node.args[1])
   end
   walk:_node(node.object, scope)
   walk:_list(node.args, scope)
