@@ -91,7 +91,7 @@ end
 
 --- Wait until a fact says what it must: a gate between steps. A dry run passes it.
 -- For what no fact says there is `command.test`, which tells whether a command succeeds:
--- `kb.gate(host, { "the site answers", fact = { "command.test", "curl -fs localhost" }, within = 30,
+-- `kb.gate(host, { "the site answers", fact = { "command.test", "curl -fs localhost" },
 -- holds = function(ok) return ok end })`.
 -- @param host host
 -- @param given table: title, fact, holds, within, every, becomes, evidence; see kb.gate
