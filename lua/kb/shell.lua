@@ -39,19 +39,19 @@ end
 -- Read one stream until the request's marker on it, or its end.
 local function read_one(self, kind, request)
   local stream = kind == "out" and self.channel.stdout or self.channel.stderr
+  local function on_data(data)
+    request:take(kind, data)
+  end
+  local function on_mark(mark)
+    request:mark(kind, mark)
+  end
   while not request.seen[kind] do
     local chunk, message, code = stream:read()
     if not chunk then
       return nil, message or "its output ended", code or "ECLOSED"
     end
     self.received = self.received + #chunk
-    local data, marks = self.scans[kind]:feed(chunk)
-    if data ~= "" then
-      request:take(kind, data)
-    end
-    for _, mark in ipairs(marks) do
-      request:mark(kind, mark)
-    end
+    self.scans[kind]:feed(chunk, on_data, on_mark)
   end
   return true
 end
@@ -245,8 +245,10 @@ end
 -- "err" and a piece), discard (do not collect output),
 -- combine (stderr goes into stdout, in order), on_end (called when it has ended: a function that
 -- gives pieces need not wait for more)
--- @return table: code, signal (its name; code is then 128 + its number), out, err, seconds; or
--- nil, message, code, and when it timed out a table with out and err so far
+-- @return table: code, signal (the name of the one that killed it; code is then 128 + its number),
+-- maybe_signal (the name of one that may have, where the host's shell does not tell that from an
+-- exit with such a status), out, err, seconds; or nil, message, code, and when it timed out a table
+-- with out and err so far
 function Shell:run(text, opts)
   opts = opts or {}
   quote(text)

@@ -1,5 +1,6 @@
 --- One operation on one host: decide, do or foretell, check, report.
 
+local ending = require "kb.ending"
 local err = require "kb.err"
 local fact = require "kb.fact"
 local operation = require "kb.op"
@@ -72,10 +73,8 @@ local function printed(result)
 end
 
 function Step:_refused(action, result, args)
-  local status = result.signal and "killed by signal " .. result.signal
-    or "exit status " .. tostring(result.code)
   err.raise("failed", action.fails or ("%s failed"):format(self.title), {
-    command = action.run, status = status, complete = action.fails ~= nil or nil,
+    command = action.run, status = ending.of(result), complete = action.fails ~= nil or nil,
     output = tail(printed(result), 40),
     evidence = self:_evidence(args) })
 end

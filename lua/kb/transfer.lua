@@ -4,6 +4,7 @@
 -- its owner and mode, is compared by digest, synced and renamed. What the host has already is not
 -- sent; a long transfer that broke goes on where it ended.
 local crypto = require "kb.core.crypto"
+local ending = require "kb.ending"
 local quote = require "kb.quote"
 local script = require "kb.transfer.script"
 local source = require "kb.transfer.source"
@@ -38,7 +39,7 @@ end
 local function failed(remote, path, result)
   local why = result.err:gsub("%s+$", "")
   if why == "" then
-    why = result.signal and "ended by " .. result.signal or "exit status " .. result.code
+    why = ending.of(result)
   end
   return nil, ("%s: %s: %s"):format(remote.name, path, why), script.codes[result.code] or "EIO"
 end

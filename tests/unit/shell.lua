@@ -30,7 +30,7 @@ local function each(name, fn)
   for _, which in ipairs(shells.names()) do
     test(name .. " (" .. which .. ")", function()
       local sh <close> = open(which)
-      fn(sh)
+      fn(sh, which)
     end)
   end
 end
@@ -92,11 +92,29 @@ each("nothing in a command hurts the shell", function(sh)
   check.equal(tonumber(check.ok(sh:run "umask").out, 8), 18)
 end)
 
-each("a command's death by a signal is a failure with the signal's name", function(sh)
-  local r = check.ok(sh:run "sleep 100 & kill -KILL $!; wait $!")
-  check.equal({ r.code, r.signal }, { 137, "KILL" })
-  r = check.ok(sh:run "kill -SEGV $$")
-  check.equal(r.signal, "SEGV")
+each("a death by a signal is told from an exit with such a status", function(sh, which)
+  local function told(command, opts)
+    local r = check.ok(sh:run(command, opts))
+    check.equal(r.out:find("jobs", 1, true), nil)
+    return { r.code, r.signal or "", r.maybe_signal or "" }
+  end
+  for _, opts in ipairs { {}, { stdin = "data" } } do
+    if which == "bash" then -- its list of jobs forgets those that were waited for
+      check.equal(told("kill -SEGV $$", opts), { 139, "", "SEGV" })
+      check.equal(told("exit 139", opts), { 139, "", "SEGV" })
+    else
+      check.equal(told("kill -SEGV $$", opts), { 139, "SEGV", "" })
+      check.equal(told("exit 139", opts), { 139, "", "" })
+      check.equal(told("kill -KILL $$", opts), { 137, "KILL", "" })
+      check.equal(told("kill -PIPE $$", opts), { 141, "PIPE", "" })
+      check.equal(told("kill -34 $$", opts), { 162, "34", "" })
+      check.equal(told("exit 130", opts), { 130, "", "" })
+      check.equal(told("exec sh -c 'exit 137'", opts), { 137, "", "" })
+      check.equal(told("sleep 100 & kill -KILL $!; wait $!", opts), { 137, "", "" })
+    end
+    check.equal(told("exit 255", opts), { 255, "", "" })
+    check.equal(told("exit 3", opts), { 3, "", "" })
+  end
 end)
 
 each("a command does not read the next request", function(sh)
@@ -248,13 +266,14 @@ each("a shell that dies is lost, not a success", function(sh)
   check.equal(code, "ECLOSED")
 end)
 
-test("when the operator's program is killed, what it ran ends within 2 s", function()
-  local script = [[
+-- Kill an operator whose command has these options, once it runs.
+local function lose_operator(options)
+  local script = ([[
     local shell = require("kb.shell").open(require("kb.transport.local").open {}, {})
-    shell:run("echo $$; sleep 300 & echo $!; wait", { on_output = function(_, data)
+    shell:run("echo $$; sleep 300 & echo $!; wait", { %s on_output = function(_, data)
       io.write(data)
       io.flush()
-    end })]]
+    end })]]):format(options)
   local path = check.ok(sys.mkdtemp "/tmp/kbrun-shell.") .. "/script.lua"
   check.ok(sys.write_file(path, script))
   local process, pipes = check.ok(proc.spawn { argv = { program.kbrun, "lua", path } })
@@ -276,6 +295,15 @@ test("when the operator's program is killed, what it ran ends within 2 s", funct
   for _, stream in pairs(pipes) do
     stream:close()
   end
+end
+
+test("when the operator's program is killed, what it ran ends within 2 s", function()
+  lose_operator ""
+end)
+
+test("also a command that never reads the data it is sent", function()
+  lose_operator "stdin = function() return ('x'):rep(100000) end,"
+  lose_operator "stdin = ('x'):rep(10000000), size = 10000000,"
 end)
 
 test("no shell there is told with what was there", function()

@@ -1,12 +1,8 @@
 --- kbrun exec: run a command on many hosts.
 local common = require "kb.command.common"
+local ending = require "kb.ending"
 local fanout = require "kb.command.fanout"
 local quote = require "kb.quote"
-
--- What did not end with 0, in words.
-local function ending(result)
-  return result.signal and "ended by signal " .. result.signal or "exit status " .. result.code
-end
 
 -- The pattern and the shell text: one word is shell text, several are a command and its arguments.
 local function parts(opts, args)
@@ -38,11 +34,11 @@ local function runner(opts, command, width, collected)
       return nil, message, code
     elseif opts.json then
       fanout.write_json { host = settings.name, code = result.code, signal = result.signal,
-        out = result.out, err = result.err, seconds = result.seconds }
+        maybe_signal = result.maybe_signal, out = result.out, err = result.err, seconds = result.seconds }
     elseif opts.group then
       collected[#collected + 1] = { settings.name, result.out }
     end
-    return result.code == 0, result.code ~= 0 and ending(result) or nil
+    return result.code == 0, result.code ~= 0 and ending.of(result) or nil
   end
 end
 

@@ -1,5 +1,6 @@
 --- kbrun facts: ask hosts what is there.
 local common = require "kb.command.common"
+local ending = require "kb.ending"
 local fact = require "kb.fact"
 local fanout = require "kb.command.fanout"
 local json = require "kb.json"
@@ -31,7 +32,7 @@ local function asker(opts, question, collected)
     if not result then
       return nil, message, code
     elseif result.signal then
-      return false, "ended by signal " .. result.signal
+      return false, ending.of(result)
     end
     local ok, value, why = pcall(question.fact.parse, result.out, result.code,
       table.unpack(question.args))

@@ -50,12 +50,13 @@ function M.parse(result, nonce, wanted)
   local results = {}
   for i, text in ipairs(out) do
     local code = tonumber(codes[i])
-    results[i] = { code = code, signal = request.signal(code), out = text, err = err[i] or "",
+    results[i] = { code = code, maybe_signal = request.signal(code), out = text, err = err[i] or "",
       seconds = result.seconds }
   end
   if #results < wanted then
-    results[#results + 1] = { code = result.code, signal = result.signal, out = rest,
-      err = err[#out + 1] or err_rest, seconds = result.seconds }
+    results[#results + 1] = { code = result.code, signal = result.signal,
+      maybe_signal = result.maybe_signal, out = rest, err = err[#out + 1] or err_rest,
+      seconds = result.seconds }
   end
   return results
 end

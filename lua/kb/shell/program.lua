@@ -8,6 +8,14 @@
 -- orders to signal the command's processes, and ends them when the input ends, which is how a lost
 -- operator is noticed. When the command has ended, a marker on both of its streams says so; it
 -- begins with byte 1 and the nonce, which nobody on the host knows.
+--
+-- A command that gets data may not read it, and then the watcher cannot read on to the end of the
+-- input. So there is a beat beside it, which writes a marker each second, and ends the command when
+-- nobody is there to read it. It closes what it does not need by itself: a shell that calls a
+-- function with redirections keeps what was there before.
+--
+-- A status above 128 may be a death by a signal or an exit with such a status. The list of jobs
+-- tells which: dash and busybox keep an ended job there until the next one is started.
 
 local crypto = require "kb.core.crypto"
 local quote = require "kb.quote"
@@ -42,6 +50,9 @@ watch() {
   while read -r order <&3; do
     stop "$order" "$1"
   done
+  finish "$1"
+}
+finish() {
   stop TERM "$1"
   kill -0 "-$1" || exit
   sleep 1
@@ -50,6 +61,10 @@ watch() {
 report() {
   kill -0 "-$u" && left=1 || left=0
   printf "\001$mark:%s\n" "$1" >&7
+  if [ "$s" -gt 128 ]; then
+    printf "\001$mark:%s:jobs:%s\n" "$1" "$u" >&6
+    jobs -l >&6
+  fi
   printf "\001$mark:%s:end:%s:%s\n" "$1" "$s" "$left" >&6
 }
 run() {
@@ -79,6 +94,14 @@ feed() {
   exec 9>&-
   watch "$1"
 }
+beat() {
+  exec 3<&- 7>&- 8<&- 9>&-
+  trap "" PIPE
+  while sleep 1 6>&- && printf "\001$mark:%s:on\n" "$2" >&6; do
+    :
+  done
+  finish "$1"
+}
 stream() {
   : | {
     exec 8<&0 9>/proc/self/fd/0 0</dev/null
@@ -88,13 +111,15 @@ stream() {
     printf "\001$mark:%s:pid:%s\n" "$1" "$u" >&6
     feed "$u" 6>&- 7>&- 8<&- &
     w=$!
+    beat "$u" "$1" &
+    b=$!
     exec 9>&-
     wait "$u"
     s=$?
     report "$1"
     cat <&8
-    kill -KILL "$w"
-    wait "$w"
+    kill -KILL "$w" "$b"
+    wait "$w" "$b"
     printf "\001$mark:%s:ready\n" "$1" >&6
   }
 }

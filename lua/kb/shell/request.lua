@@ -10,18 +10,31 @@ local M = {}
 -- that reads in bulk.
 local BYTEWISE = 4096
 
--- Status 128+n is how sh tells of a death by signal n.
+-- Status 128+n is how sh tells of a death by signal n; but a command may also exit with it.
 local signals = {
   [1] = "HUP", [2] = "INT", [3] = "QUIT", [4] = "ILL", [5] = "TRAP", [6] = "ABRT", [7] = "BUS",
   [8] = "FPE", [9] = "KILL", [10] = "USR1", [11] = "SEGV", [12] = "USR2", [13] = "PIPE",
   [14] = "ALRM", [15] = "TERM", [24] = "XCPU", [25] = "XFSZ", [31] = "SYS",
 }
 
---- The name of the signal that a status of sh tells of.
+local MOST_SIGNALS = 64
+
+--- The name of the signal that a status of sh may tell of.
 -- @param status integer
 -- @return string or nil
 function M.signal(status)
-  return signals[status - 128]
+  local number = status - 128
+  return signals[number] or number > 0 and number <= MOST_SIGNALS and tostring(number) or nil
+end
+
+-- Whether the list of jobs says that the process was killed; nil when it does not tell. Shells
+-- write there what became of it: "Done(130)", or the name of a signal.
+local function was_killed(jobs, pid)
+  local state = (" " .. jobs):match("%D" .. pid .. " +(%a[%a ]*)")
+  if not state or state:find("^Running") or state:find("^Stopped") then
+    return nil
+  end
+  return not (state:find("^Done") or state:find("^Exit"))
 end
 
 -- A request: what is collected, and which of its markers have come.
@@ -48,6 +61,10 @@ end
 -- @param kind string: "out" or "err"
 -- @param data string
 function Request:take(kind, data)
+  if self.listing and kind == "out" then
+    self.jobs = self.jobs .. data
+    return
+  end
   if not self.opts.discard then
     table.insert(self[kind], data)
   end
@@ -57,8 +74,9 @@ function Request:take(kind, data)
 end
 
 --- Take a marker:
--- NUMBER on stderr; NUMBER:end:STATUS:LEFT, NUMBER:pid:PID, NUMBER:ready and, from a new shell,
--- NUMBER:hello:UID:TOOLS on stdout.
+-- NUMBER on stderr; on stdout NUMBER:jobs:PID before the shell's list of jobs, NUMBER:end:STATUS:LEFT,
+-- NUMBER:pid:PID, NUMBER:ready, from time to time NUMBER:on, and from a new shell
+-- NUMBER:hello:UID:TOOLS.
 -- @param kind string: "out" or "err"
 -- @param text string: the marker without its prefix
 function Request:mark(kind, text)
@@ -68,7 +86,10 @@ function Request:mark(kind, text)
   end
   if kind == "err" then
     self.seen.err = true
+  elseif word == "jobs" then
+    self.listing, self.jobs, self.pid = true, "", a
   elseif word == "end" then
+    self.listing = false
     self.status, self.left = tonumber(a), b == "1"
     self.seen.out = not self.streamed
     self.ended = true
@@ -86,12 +107,16 @@ function Request:mark(kind, text)
 end
 
 --- What has come of the command, after its end.
--- @return table: code, signal, out, err, seconds
+-- @return table: code, signal, maybe_signal, out, err, seconds
 function Request:result()
-  local signal = M.signal(self.status)
+  local signal, killed = M.signal(self.status), false
+  if signal then
+    killed = was_killed(self.jobs or "", self.pid or "")
+  end
   return {
     code = self.status,
-    signal = signal,
+    signal = killed and signal or nil,
+    maybe_signal = killed == nil and signal or nil,
     out = table.concat(self.out),
     err = table.concat(self.err),
     seconds = task.now() - self.started,

@@ -26,24 +26,26 @@ local function unfinished(text, prefix)
   end
 end
 
---- Take the next piece.
+--- Take the next piece. What may be the beginning of a marker is held back until the next one.
 -- @param chunk string
--- @return string: what commands printed; and the list of markers found, without prefix and line
--- break. What may be the beginning of a marker is held back until the next piece.
-function Scan:feed(chunk)
+-- @param on_data function(text): called with what commands printed, never with nothing
+-- @param on_mark function(text): called with each marker in its place between that, without prefix
+-- and line break
+function Scan:feed(chunk, on_data, on_mark)
   local text, prefix = self.held .. chunk, self.prefix
-  local data, marks, from = {}, {}, 1
+  local from = 1
   while true do
     local at, last = text:find(prefix, from, true)
     local stop = at and text:find("\n", last, true)
-    if not stop then
-      at = at or unfinished(text, prefix)
-      data[#data + 1] = text:sub(from, at - 1)
-      self.held = text:sub(at)
-      return table.concat(data), marks
+    local before = at or unfinished(text, prefix)
+    if before > from then
+      on_data(text:sub(from, before - 1))
     end
-    data[#data + 1] = text:sub(from, at - 1)
-    marks[#marks + 1] = text:sub(last + 1, stop - 1)
+    if not stop then
+      self.held = text:sub(before)
+      return
+    end
+    on_mark(text:sub(last + 1, stop - 1))
     from = stop + 1
   end
 end

@@ -3,6 +3,7 @@
 -- It is unpacked beside its place, compared by digests, and then each file is renamed into place;
 -- a whole new directory is renamed at once. Files that are there already are not sent. What the
 -- host has and we have not stays.
+local ending = require "kb.ending"
 local quote = require "kb.quote"
 local source = require "kb.transfer.source"
 local sys = require "kb.core.sys"
@@ -208,7 +209,7 @@ local function run(remote, spec, script, opts)
   if result and result.code ~= 0 then
     local why = result.err:gsub("%s+$", "")
     return nil, ("%s: %s: %s"):format(remote.name, spec.path,
-      why ~= "" and why or "exit status " .. result.code), codes[result.code] or "EIO"
+      why ~= "" and why or ending.of(result)), codes[result.code] or "EIO"
   end
   return result, message, code
 end
