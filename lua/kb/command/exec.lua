@@ -34,7 +34,8 @@ local function runner(opts, command, width, collected)
       return nil, message, code
     elseif opts.json then
       fanout.write_json { host = settings.name, code = result.code, signal = result.signal,
-        maybe_signal = result.maybe_signal, out = result.out, err = result.err, seconds = result.seconds }
+        maybe_signal = result.maybe_signal, out = result.out, err = result.err,
+        seconds = result.seconds }
     elseif opts.group then
       collected[#collected + 1] = { settings.name, result.out }
     end

@@ -74,7 +74,7 @@ function Request:take(kind, data)
 end
 
 --- Take a marker:
--- NUMBER on stderr; on stdout NUMBER:jobs:PID before the shell's list of jobs, NUMBER:end:STATUS:LEFT,
+-- NUMBER on stderr; on stdout NUMBER:jobs:PID before the list of jobs, NUMBER:end:STATUS:LEFT,
 -- NUMBER:pid:PID, NUMBER:ready, from time to time NUMBER:on, and from a new shell
 -- NUMBER:hello:UID:TOOLS.
 -- @param kind string: "out" or "err"
