@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <libgen.h>
 #include <limits.h>
 #include <pwd.h>
 #include <stdlib.h>
@@ -91,6 +92,37 @@ static int sys_write_file(lua_State *L) {
   unlink(name);
   errno = err;
   return bind_fail(L, KB_ESYSTEM, "%s", path);
+}
+
+static int sync_path(const char *path, int flags, mode_t *mode) {
+  int fd = open(path, flags | O_CLOEXEC);
+  if (fd < 0)
+    return -1;
+  int rc = mode != NULL ? fchmod(fd, *mode) : 0;
+  rc = rc == 0 ? fsync(fd) : rc;
+  int err = errno;
+  close(fd);
+  errno = err;
+  return rc;
+}
+
+/*** Put a file that is complete in the place of another, in the same directory:
+** it is synced, renamed, and the directory synced.
+** @param from string: the file
+** @param path string: its new name
+** @param mode integer: permission bits
+** @return true, or nil, message, code */
+static int sys_place(lua_State *L) {
+  const char *from = luaL_checkstring(L, 1), *path = luaL_checkstring(L, 2);
+  mode_t mode = (mode_t)luaL_checkinteger(L, 3);
+  char dir[PATH_MAX];
+  luaL_argcheck(L, strlen(path) < sizeof dir, 2, "too long");
+  strcpy(dir, path);
+  if (sync_path(from, O_RDONLY | O_NOFOLLOW, &mode) < 0)
+    return bind_fail(L, KB_ESYSTEM, "%s", from);
+  if (rename(from, path) < 0)
+    return bind_fail(L, KB_ESYSTEM, "%s", path);
+  return done(L, sync_path(dirname(dir), O_RDONLY | O_DIRECTORY, NULL), path);
 }
 
 /*** Append a line to a file under an exclusive lock; the file is made, 0600.
@@ -429,6 +461,7 @@ static const luaL_Reg functions[] = {{"append_line", sys_append_line},
                                      {"lock", sys_lock},
                                      {"mkdir", sys_mkdir},
                                      {"mkdtemp", sys_mkdtemp},
+                                     {"place", sys_place},
                                      {"read_file", sys_read_file},
                                      {"readlink", sys_readlink},
                                      {"realpath", sys_realpath},

@@ -224,7 +224,7 @@ end
 -- pieces, then nil); owner, group, mode (integer; what is not given stays as it was, or is whoever
 -- writes and 0644); validate (a command that must succeed before; %s is the new file), backup (true
 -- or a suffix: keep what was there under another name), user (who writes it), compress (false:
--- never), progress (function of bytes done and total)
+-- never), timeout (seconds for all of it), progress (function of bytes done and total)
 -- @return true and a table: changed (the content), sent (bytes), backup (its path). Or nil,
 -- message, code: EISDIR, ENOENT (no such directory), EINVAL (validate failed), EBADMSG (it arrived
 -- damaged), EIO, or as of run
@@ -232,9 +232,11 @@ function Remote:put(spec)
   return transfer.put(self, spec)
 end
 
---- Get a file from the host, whole or not at all.
+--- Get a file from the host, whole or not at all. What came of a large one before the connection
+-- was lost is kept beside `to`, and the next get goes on from there.
 -- @param spec table: path; to (a local path) or write (function of each piece), mode (of the local
--- file, integer, 0600), user (who reads it), progress (function of bytes done and total)
+-- file, integer, 0600), user (who reads it), compress (false: never), timeout (seconds for all of
+-- it), progress (function of bytes done and total)
 -- @return true and a table: changed, received (bytes). Or nil, message, code as of put
 function Remote:get(spec)
   return transfer.get(self, spec)
@@ -243,7 +245,7 @@ end
 --- Put what is in a local directory into one on the host, as one stream. What only the host has
 -- stays; files that are the same already are not sent.
 -- @param spec table: dir (local), path (there, absolute; made if absent), owner, group, user (who
--- writes it), progress (function of bytes done and total)
+-- writes it), timeout (seconds for all of it), progress (function of bytes done and total)
 -- @return true and a table: changed, sent (bytes of files). Or nil, message, code as of put
 function Remote:put_tree(spec)
   return tree.put(self, spec)

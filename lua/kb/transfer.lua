@@ -3,12 +3,10 @@
 -- A file arrives whole or not at all: it is written under another name in the same directory, gets
 -- its owner and mode, is compared by digest, synced and renamed. What the host has already is not
 -- sent; a long transfer that broke goes on where it ended.
-local crypto = require "kb.core.crypto"
-local ending = require "kb.ending"
+local get = require("kb.transfer.get").get
 local quote = require "kb.quote"
-local script = require "kb.transfer.script"
+local request = require "kb.transfer.request"
 local source = require "kb.transfer.source"
-local sys = require "kb.core.sys"
 local task = require "kb.core.task"
 local zstd = require "kb.core.zstd"
 
@@ -34,26 +32,6 @@ local function values_of(spec, data)
     v = spec.validate and spec.validate:gsub("%%s", '"$t"') or "",
     b = spec.backup and (spec.backup == true and os.date("!.%Y%m%dT%H%M%SZ~") or spec.backup) or "",
   }
-end
-
-local function failed(remote, path, result)
-  local why = result.err:gsub("%s+$", "")
-  if why == "" then
-    why = ending.of(result)
-  end
-  return nil, ("%s: %s: %s"):format(remote.name, path, why), script.codes[result.code] or "EIO"
-end
-
-local function run(remote, spec, name, values, opts)
-  opts = opts or {}
-  opts.user = spec.user
-  local result, message, code = remote:run(script.text(name, values), opts)
-  if not result then
-    return nil, message, code
-  elseif result.code ~= 0 then
-    return failed(remote, spec.path, result)
-  end
-  return result
 end
 
 local function counted(read, progress, done, total)
@@ -99,7 +77,7 @@ local function compressed(read)
 end
 
 local function put_large(remote, spec, data, values)
-  local result, message, code = run(remote, spec, "probe", values)
+  local result, message, code = request.run(remote, spec, "probe", values)
   if not result then
     return nil, message, code
   elseif result.out == "same" then
@@ -114,7 +92,7 @@ local function put_large(remote, spec, data, values)
     values.z, opts.size = "zstd -dc", nil
     opts.stdin = compressed(opts.stdin)
   end
-  result, message, code = run(remote, spec, "large", values, opts)
+  result, message, code = request.run(remote, spec, "large", values, opts)
   if not result and code == "EBADMSG" and at > 0 then -- the part from before was bad, and is gone
     return put_large(remote, spec, data, values)
   elseif not result then
@@ -123,11 +101,7 @@ local function put_large(remote, spec, data, values)
   return true, { changed = true, sent = data.size - at }
 end
 
---- Put a file on a host; see Remote:put.
--- @param remote kb.remote
--- @param spec table
--- @return true and a table; or nil, message, code
-function M.put(remote, spec)
+local function put(remote, spec)
   quote(spec.path)
   local data <close>, message, code = source.open(spec)
   if not data then
@@ -140,7 +114,7 @@ function M.put(remote, spec)
     done, info, code = put_large(remote, spec, data, values)
     message = info
   else
-    result, message, code = run(remote, spec, "small", values, {
+    result, message, code = request.run(remote, spec, "small", values, {
       stdin = data.text or data.read(0), size = data.size,
     })
     done = result and true
@@ -157,70 +131,12 @@ function M.put(remote, spec)
   return true, info
 end
 
--- What receives a file: { write(piece), done(digest) -> true or nil, message, code }.
-local function into_function(spec)
-  return { write = spec.write, done = function() return true end, drop = function() end }
-end
-
-local function into_file(spec)
-  local temp = spec.to .. ".kbrun-part"
-  local file, message = io.open(temp, "wb")
-  if not file then
-    return nil, message, "EACCES"
-  end
-  sys.chmod(temp, spec.mode or 384) -- 0600: who knows what is in it
-  return {
-    write = function(piece)
-      assert(file:write(piece))
-    end,
-    done = function()
-      local ok, why = file:close()
-      ok, why = ok and os.rename(temp, spec.to), why
-      return ok, why and tostring(why), "EIO"
-    end,
-    drop = function()
-      pcall(file.close, file)
-      sys.remove(temp)
-    end,
-  }
-end
-
--- The first line of what comes, then so many bytes.
-local function receiver(target, spec, hash)
-  local state = { head = "", done = 0 }
-  local function body(piece)
-    hash:update(piece)
-    target.write(piece)
-    state.done = state.done + #piece
-    if spec.progress then
-      spec.progress(state.done, state.size)
-    end
-  end
-  function state.take(kind, data)
-    if kind == "err" then
-      state.err = (state.err or "") .. data
-    elseif state.size or state.same then
-      body(data)
-    else
-      state.head = state.head .. data
-      local line, rest = state.head:match("^([^\n]*)\n(.*)$")
-      state.same = line == "same"
-      state.size = line and tonumber(line:match("^size (%d+)$"))
-      if state.size and rest ~= "" then
-        body(rest)
-      end
-    end
-  end
-  return state
-end
-
-local function check(remote, spec, state, hash)
-  local digest = (state.err or ""):match("^(%x+)%s*$")
-  if state.done ~= state.size or digest ~= hash:final() then
-    return nil, ("%s: %s: what came is not what is there; it may have changed meanwhile")
-      :format(remote.name, spec.path), "EBADMSG"
-  end
-  return true
+--- Put a file on a host; see Remote:put.
+-- @param remote kb.remote
+-- @param spec table
+-- @return true and a table; or nil, message, code
+function M.put(remote, spec)
+  return request.within(remote, spec, put)
 end
 
 --- Get a file from a host; see Remote:get.
@@ -228,43 +144,7 @@ end
 -- @param spec table
 -- @return true and a table; or nil, message, code
 function M.get(remote, spec)
-  quote(spec.path)
-  local values = { f = spec.path:gsub("^%-", "./-"), s = -1, h = "" }
-  local there = spec.to and sys.stat(spec.to)
-  if there and there.kind == "file" then
-    local mine <close> = source.of_file(spec.to)
-    values.s, values.h = mine and mine.size or -1, mine and mine.digest or ""
-  end
-  local target, message, code = (spec.to and into_file or into_function)(spec)
-  if not target then
-    return nil, message, code
-  end
-  local kept = false
-  local _ <close> = setmetatable({}, { __close = function()
-    if not kept then
-      target.drop()
-    end
-  end })
-  local hash = crypto.hash("sha256")
-  local state = receiver(target, spec, hash)
-  local result
-  result, message, code = remote:run(script.text("send", values),
-    { user = spec.user, on_output = state.take, discard = true })
-  if not result then
-    return nil, message, code
-  elseif result.code ~= 0 then
-    result.err = state.err or ""
-    return failed(remote, spec.path, result)
-  elseif state.same then
-    return true, { changed = false, received = 0 }
-  end
-  local ok
-  ok, message, code = check(remote, spec, state, hash)
-  if ok then
-    ok, message, code = target.done()
-    kept = ok
-  end
-  return ok, ok and { changed = true, received = state.done } or message, code
+  return request.within(remote, spec, get)
 end
 
 return M

@@ -227,6 +227,112 @@ test("an upload that is cut goes on where it ended", function()
   check.equal(sys.read_file(spec.path) == text, true)
 end)
 
+test("a download that is cut goes on where it ended", function()
+  local server <close>, settings = serve()
+  local r <close> = check.ok(remote.open(settings))
+  local size = 24 << 20
+  local text = crypto.random(1 << 20):rep(24)
+  check.ok(sys.write_file(server.dir .. "/from", text))
+  local spec = { path = server.dir .. "/from", to = server.dir .. "/to" }
+  local done = 0
+  spec.progress = function(now)
+    done = now
+    if now > 16 << 20 then
+      r.connection:close()
+    end
+  end
+  local ok, _, code = r:get(spec)
+  check.equal({ ok, code }, { nil, "ECLOSED" })
+  check.equal(sys.stat(spec.to), nil)
+  spec.progress = nil
+  local before = r:stats().received
+  local _, info = check.ok(r:get(spec))
+  check.equal(info.received, size - done)
+  local came = r:stats().received - before
+  check.equal(came >= size - done and came < size - done + 4096, true, came .. " bytes came")
+  check.equal(sys.read_file(spec.to) == text, true)
+end)
+
+-- An inventory of one server.
+local function inventory_of(server, settings)
+  local known = server:file("known_hosts", ("[127.0.0.1]:%d %s\n"):format(settings.port,
+    settings.host_key[1]))
+  return server:file("one.yaml", ([[
+all:
+  vars: { ansible_ssh_private_key_file: %s, ansible_ssh_common_args: -o UserKnownHostsFile=%s }
+  hosts: { h1: { ansible_host: 127.0.0.1, ansible_port: %d } }
+]]):format(settings.keys[1], known, settings.port))
+end
+
+-- The size of what is there of a file on its way to this directory.
+local function part_size(dir)
+  for _, name in ipairs(sys.list(dir) or {}) do
+    if name:find "^%.kbrun%..*%.part$" then
+      return (sys.stat(dir .. "/" .. name) or {}).size or 0
+    end
+  end
+  return 0
+end
+
+test("kbrun copy that is killed half-way goes on where it ended, both ways", function()
+  local server <close>, settings = serve()
+  local inventory = inventory_of(server, settings)
+  local size = 256 << 20
+  check.equal(program.run({ "sh", "-c", "head -c " .. size .. " /dev/urandom >from",
+    }, { cwd = server.dir }).status, 0)
+  for _, words in ipairs { { server.dir .. "/from", "h1:" .. server.dir .. "/there/to", "to" },
+    { "h1:" .. server.dir .. "/from", server.dir .. "/there", "h1" } } do
+    local there = server.dir .. "/there"
+    check.ok(sys.mkdir(there))
+    local argv = { program.kbrun, "copy", "--json", "-i", inventory, words[1], words[2] }
+    local process = check.ok(proc.spawn { argv = argv, stdout = "null", stderr = "null",
+      stdin = "null" })
+    do
+      local _ <close> = task.within(60)
+      while part_size(there) < size // 8 do
+        check.ok(task.sleep(0.002), "waiting for the first part")
+      end
+    end
+    check.ok(process:kill(9))
+    process:wait()
+    check.equal(sys.stat(there .. "/" .. words[3]), nil)
+    local left = part_size(there)
+    local r = program.run(argv)
+    check.equal(r.status, 0, r.err)
+    local came = tonumber(r.out:match '"bytes":(%d+)')
+    check.equal(came >= 0 and came <= size - left, true, ("%d and %d"):format(came, left))
+    check.equal(program.run({ "cmp", server.dir .. "/from", there .. "/" .. words[3] }).status, 0)
+    check.equal(#sys.list(there), 1)
+    check.equal(program.run({ "rm", "-rf", there }).status, 0)
+  end
+end)
+
+test("a command that never reads its input ends with a lost operator", function()
+  local server <close>, settings = serve()
+  local script = server:file("script.lua", ([[
+    local r = require("kb.remote").open { address = "127.0.0.1", port = %d, user = %q,
+      keys = { %q }, agent = false, host_key = { %q } }
+    r:run(%q, { stdin = function() return ("x"):rep(100000) end, on_output = function(_, data)
+      io.write(data)
+      io.flush()
+    end })]]):format(settings.port, settings.user, settings.keys[1], settings.host_key[1], SLEEPER))
+  local process, pipes = check.ok(proc.spawn { argv = { program.kbrun, "lua", script } })
+  local said = ""
+  do
+    local _ <close> = task.within(10)
+    while not said:match "%d+\n%d+\n" do
+      said = said .. check.ok(pipes.stdout:read())
+    end
+  end
+  task.sleep(0.3) -- the pipes fill
+  check.ok(process:kill(9))
+  process:wait()
+  gone_within(2, { said:match "(%d+)\n(%d+)\n" })
+  for _, stream in pairs(pipes) do
+    stream:close()
+  end
+end)
+
 -- What the ssh program needs to know the server.
 local function for_openssh(server, settings)
   settings.known_hosts = { server:file("known_hosts", ("[127.0.0.1]:%d %s\n"):format(

@@ -91,6 +91,30 @@ test("copy puts, says what is there already, and fetches", function()
   check.contains(r.err, "there is no directory")
 end)
 
+test("copy takes hosts and path in one word, as scp does", function()
+  local dir = check.ok(sys.mkdtemp "/tmp/kbrun-copy.")
+  local _ <close> = setmetatable({}, { __close = function()
+    program.run { "rm", "-rf", dir }
+  end })
+  local inventory = dir .. "/hosts.yaml"
+  check.ok(sys.write_file(inventory, [[
+all: { vars: { ansible_connection: local }, hosts: { web1: {}, web2: {}, db1: {} } }
+]]))
+  check.ok(sys.write_file(dir .. "/from", "text"))
+  local r = kbrun("copy", "-i", inventory, "all:!db1:" .. dir .. "/from", dir .. "/got")
+  check.equal({ r.status, r.err }, { 0, "" })
+  check.equal(sys.list(dir .. "/got"), { "web1", "web2" })
+  check.equal(sys.read_file(dir .. "/got/web2"), "text")
+  r = kbrun("copy", "-i", inventory, dir .. "/from", "db1:" .. dir .. "/to")
+  check.equal({ r.status, r.out, r.err }, { 0, "db1: 4 bytes\n", "" })
+  check.equal(sys.read_file(dir .. "/to"), "text")
+  for _, words in ipairs { { "web1:/a", "web2:/b" }, { "web1", "/b" }, { "a", "web1:b" },
+    { "--fetch", "/a", "web1:/b" } } do
+    r = kbrun("copy", "-i", inventory, table.unpack(words))
+    check.equal({ r.status, r.out }, { 2, "" })
+  end
+end)
+
 test("Ctrl-C ends what runs on the hosts within 2 s", function()
   local process, pipes = check.ok(proc.spawn {
     argv = { program.kbrun, "exec", "-H", "local,local", "--",

@@ -6,6 +6,7 @@ local remote = require "kb.remote"
 local secret = require "kb.secret"
 local shells = require "lib.shells"
 local sys = require "kb.core.sys"
+local task = require "kb.core.task"
 
 -- Each test has a connection and a directory of its own.
 local function with(name, fn, shell)
@@ -195,4 +196,112 @@ each("a file is got whole, and not again", function(r, dir)
   check.equal(code, "ENOENT")
   check.contains(message, "there is no file")
   check.equal(sys.read_file(dir .. "/here") == text, true)
+end)
+
+each("a large file is got as a stream, compressed when that pays", function(r, dir)
+  for name, text in pairs { random = crypto.random(300000):rep(3), dull = ("dull "):rep(200000) } do
+    local last, total
+    check.ok(sys.write_file(dir .. "/" .. name, text))
+    local spec = { path = dir .. "/" .. name, to = dir .. "/" .. name .. ".here",
+      progress = function(done, all)
+        last, total = done, all
+      end }
+    local before = r:stats().received
+    local _, info = check.ok(r:get(spec))
+    check.equal(info, { changed = true, received = #text })
+    check.equal(sys.read_file(spec.to) == text, true)
+    check.equal({ last, total, sys.stat(spec.to).mode }, { #text, #text, 384 })
+    check.equal(r:stats().received - before < 100000, name == "dull", name .. " compressed")
+    before = r:stats().received
+    spec.to, spec.compress = spec.to .. "2", false
+    check.ok(r:get(spec))
+    check.equal(r:stats().received - before > #text, true)
+    check.equal(sys.read_file(spec.to) == text, true)
+  end
+end)
+
+with("what came before a break does not come again", function(r, dir)
+  local text = crypto.random(1 << 20)
+  check.ok(sys.write_file(dir .. "/there", text))
+  local spec = { path = dir .. "/there", to = dir .. "/here", progress = function(done)
+    if done > 700000 then
+      error("broken", 0)
+    end
+  end }
+  check.ok(sys.write_file(spec.to, "old"))
+  check.raises("broken", r.get, r, spec)
+  check.equal(sys.read_file(spec.to), "old")
+  local part
+  for _, name in ipairs(sys.list(dir)) do
+    part = name:find("^%.kbrun%." .. crypto.digest("sha256", text):sub(1, 32)) and name or part
+  end
+  local size = sys.stat(dir .. "/" .. part).size
+  check.equal({ size > 600000, sys.stat(dir .. "/" .. part).mode }, { true, 384 })
+  spec.progress = nil
+  local before = r:stats().received
+  local _, info = check.ok(r:get(spec))
+  check.equal(info, { changed = true, received = #text - size })
+  check.equal(r:stats().received - before < #text - size + 1000, true)
+  check.equal(sys.read_file(spec.to) == text, true)
+  check.ok(sys.write_file(dir .. "/" .. part, ("x"):rep(500000))) -- not what it says it is
+  check.ok(sys.remove(spec.to))
+  _, info = check.ok(r:get(spec))
+  check.equal(info.received, #text)
+  check.equal(sys.read_file(spec.to) == text, true)
+end)
+
+with("a link in the place of a part is not written through", function(r, dir)
+  local text = crypto.random(100000)
+  check.ok(sys.write_file(dir .. "/there", text))
+  check.ok(sys.write_file(dir .. "/victim", "precious"))
+  local digest, which = crypto.digest("sha256", text), crypto.digest("sha256", "here")
+  check.ok(sys.symlink(dir .. "/victim",
+    ("%s/.kbrun.%s.%s.part"):format(dir, digest:sub(1, 32), which:sub(1, 8))))
+  check.ok(r:get { path = dir .. "/there", to = dir .. "/here" })
+  check.equal(sys.read_file(dir .. "/victim"), "precious")
+  check.equal({ sys.stat(dir .. "/here", false).kind, sys.read_file(dir .. "/here") == text },
+    { "file", true })
+end)
+
+with("a local directory that is full or not there is said so", function(r, dir)
+  check.ok(sys.write_file(dir .. "/there", crypto.random(100000)))
+  local ok, message, code = r:get { path = dir .. "/there", to = dir .. "/no/where" }
+  check.equal({ ok, code }, { nil, "ENOENT" })
+  check.contains(message, dir .. "/no/")
+end)
+
+with("each kind of transfer ends by its timeout, and the connection lives on", function(r, dir)
+  check.ok(sys.write_file(dir .. "/file", crypto.random(100000)))
+  check.ok(sys.mkdir(dir .. "/tree"))
+  check.ok(sys.write_file(dir .. "/tree/a", "a"))
+  local function times_out(fn)
+    local started = task.now()
+    local ok, message, code = fn()
+    check.equal({ ok, code }, { nil, "ETIMEDOUT" }, message)
+    check.contains(message, "here: " .. dir)
+    check.contains(message, "the transfer timed out after 0.5 s")
+    check.equal(task.now() - started < 4, true)
+    check.equal(check.ok(r:run "echo on").out, "on\n")
+  end
+  for _, name in ipairs { "sync", "sha256sum", "openssl" } do -- slow ones, found before the real
+    check.ok(sys.write_file(dir .. "/tree/" .. name, "#!/bin/sh\nexec sleep 100\n", 493))
+  end
+  local run = r.run
+  function r.run(self, command, opts) -- luacheck: ignore 122
+    return run(self, ("PATH=%s/tree:$PATH\n"):format(dir) .. command, opts)
+  end
+  times_out(function()
+    return r:put { path = dir .. "/small", content = "x", timeout = 0.5 }
+  end)
+  times_out(function()
+    return r:put { path = dir .. "/large", file = dir .. "/file", timeout = 0.5 }
+  end)
+  times_out(function()
+    return r:put_tree { path = dir .. "/other", dir = dir .. "/tree", timeout = 0.5 }
+  end)
+  times_out(function()
+    return r:get { path = dir .. "/file", to = dir .. "/got", timeout = 0.5 }
+  end)
+  r.run = nil
+  check.ok(r:run("rm -rf " .. dir .. "/.kbrun.*"))
 end)

@@ -60,11 +60,11 @@ local function downloader(opts, from, to, mode)
   end
 end
 
-local function prepare(opts, from, to)
+local function prepare(opts, from, to, fetch)
   local mode, message = mode_of(opts.mode)
   if opts.mode and not mode then
     return nil, message
-  elseif opts.fetch then
+  elseif fetch then
     local ok
     ok, message = sys.mkdir(to)
     return ok and downloader(opts, from, to, mode), message
@@ -77,15 +77,43 @@ local function prepare(opts, from, to)
   return stat and uploader(opts, from, to, mode), message
 end
 
+-- PATTERN:/path, as scp has it. No pattern has a slash.
+local function on_hosts(word)
+  return word:match("^([^/]*[^/:]):(/.*)$")
+end
+
+-- PATTERN FROM TO, FROM PATTERN:TO or PATTERN:FROM TO; without PATTERN when hosts are listed.
+-- Returns pattern, from, to and whether it is from the hosts.
+local function places(opts, args)
+  if #opts.host > 0 then
+    if #args == 2 then
+      return nil, args[1], args[2], opts.fetch
+    end
+    return nil, nil, "it takes FROM TO"
+  elseif #args == 3 then
+    return args[1], args[2], args[3], opts.fetch
+  elseif #args ~= 2 then
+    return nil, nil, "it takes PATTERN FROM TO, FROM PATTERN:TO or PATTERN:FROM TO"
+  end
+  local here, from = on_hosts(args[1])
+  local there, to = on_hosts(args[2])
+  if here and there then
+    return nil, nil, "from hosts to hosts is two steps: copy here first"
+  elseif here then
+    return here, from, args[2], true
+  elseif there and not opts.fetch then
+    return there, args[1], to, false
+  end
+  return nil, nil, "which hosts? PATTERN FROM TO, FROM PATTERN:TO or PATTERN:FROM TO, "
+    .. "with absolute paths on hosts"
+end
+
 local function run(opts, args)
-  local pattern
-  if #opts.host == 0 then
-    pattern = table.remove(args, 1)
+  local pattern, from, to, fetch = places(opts, args)
+  if not from then
+    return nil, to
   end
-  if #args ~= 2 then
-    return nil, "it takes " .. (#opts.host == 0 and "PATTERN " or "") .. "FROM TO"
-  end
-  local each, message = prepare(opts, args[1], args[2])
+  local each, message = prepare(opts, from, to, fetch)
   if not each then
     return nil, message
   end
@@ -102,9 +130,10 @@ return {
   summary = "bring a file or directory to many hosts, or get a file from each",
   description = [[
 FROM is a local file or directory, TO its path on the hosts; a TO that ends with / is a directory to
-put the file into. A file arrives whole or not at all, and is not sent where it is already. With
---fetch, FROM is a file on the hosts and TO a local directory, which gets one file per host, named
-like it.]],
+put the file into. A file arrives whole or not at all, and is not sent where it is already; what
+came of a large one before the connection was lost is not sent again. With --fetch, FROM is a file
+on the hosts and TO a local directory, which gets one file per host, named like it. Both can be said
+as with scp: kbrun copy FILE 'web*:/etc/motd', kbrun copy 'web*:/etc/motd' DIRECTORY.]],
   arguments = {
     { name = "PATTERN", optional = true, help = "which hosts of the inventory; not with --host" },
     { name = "FROM", optional = true, help = "what to copy" },

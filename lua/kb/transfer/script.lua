@@ -112,24 +112,45 @@ place
 printf changed
 ]==]
 
-local send = [==[
+-- First line of the answer: what there is. Up to $most bytes come along behind it; of more only the
+-- digest is told, and whether compressing the first part of what is missing saves enough.
+local offer = [==[
 [ ! -d "$f" ] || fail 61 "$f is a directory"
 [ -f "$f" ] || fail 62 "there is no file $f"
-size=$(stat -L -c %s "$f")
-if [ "$size" = "$s" ] && [ "$(sum "$f")" = "$h" ]; then
+mine=$s
+s=$(stat -L -c %s "$f") || exit 65
+if [ "$s" -le "$most" ]; then
+  if [ "$s" = "$mine" ] && [ "$(sum "$f")" = "$h" ]; then
+    printf 'same\n'
+    exit 0
+  fi
+  printf 'size %s\n' "$s"
+  cat "$f" || exit 65
+  sum "$f" >&2
+  exit 0
+fi
+there=$(sum "$f") || exit 65
+if [ "$s" = "$mine" ] && [ "$there" = "$h" ]; then
   printf 'same\n'
   exit 0
 fi
-s=$size
-printf 'size %s\n' "$size"
-cat -- "$f" || exit 65
-sum "$f" >&2
+x=
+if command -v zstd >/dev/null; then
+  n=$(head -c "$sample" "$f" | zstd -1 -c 2>/dev/null | wc -c)
+  [ "$((n * 100))" -ge "$((sample * $keep))" ] || x=zstd
+fi
+printf 'large %s %s %s\n' "$s" "$there" "$x"
 ]==]
 
-local scripts = { small = small, probe = probe, large = large, send = send }
+-- dd moves in the file, and $z reads on from there.
+local send = [==[
+{ [ "$at" = 0 ] || dd bs=1 skip="$at" count=0 2>/dev/null; $z; } <"$f" || exit 65
+]==]
+
+local scripts = { small = small, probe = probe, large = large, offer = offer, send = send }
 
 --- A script with its values before it.
--- @param name string: "small", "probe", "large" or "send"
+-- @param name string: "small", "probe" and "large" to receive; "offer" and "send"
 -- @param values table: the variables
 -- @return string
 function M.text(name, values)

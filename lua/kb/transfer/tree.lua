@@ -5,6 +5,7 @@
 -- host has and we have not stays.
 local ending = require "kb.ending"
 local quote = require "kb.quote"
+local request = require "kb.transfer.request"
 local source = require "kb.transfer.source"
 local sys = require "kb.core.sys"
 local tar = require "kb.tar"
@@ -214,11 +215,7 @@ local function run(remote, spec, script, opts)
   return result, message, code
 end
 
---- Put a directory's content on a host; see Remote:put_tree.
--- @param remote kb.remote
--- @param spec table
--- @return true and a table; or nil, message, code
-function M.put(remote, spec)
+local function put(remote, spec)
   if not spec.path:find("^/.") then
     error("put_tree needs an absolute path other than /", 0)
   end
@@ -245,6 +242,14 @@ function M.put(remote, spec)
     return nil, message, code
   end
   return true, { changed = true, sent = bytes }
+end
+
+--- Put a directory's content on a host; see Remote:put_tree.
+-- @param remote kb.remote
+-- @param spec table
+-- @return true and a table; or nil, message, code
+function M.put(remote, spec)
+  return request.within(remote, spec, put)
 end
 
 return M
