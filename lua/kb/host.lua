@@ -165,7 +165,8 @@ function Host:read(command, options)
   if why then
     return unknown.guard { code = why, out = why, err = why }
   end
-  local result, message, code = self:_execute({ run = command, timeout = options.timeout or 60 })
+  local result, message, code = self:_execute({ run = command, reads = true,
+    timeout = options.timeout or 60 })
   if not result then
     err.raise(err.of_code(code), message, { host = self.name, command = command })
   end

@@ -45,31 +45,44 @@ local function unreachable(machine, message, code)
   err.raise(err.of_code(code), message, { host = machine.name, code = code })
 end
 
--- Connect, trying again with growing pauses when the host could not be reached.
+-- What trying again does not change.
+local final = { EAUTH = true, EHOSTKEY = true, EINVAL = true }
+
+-- Connect, also when a connection was lost, trying again with growing pauses when the host could
+-- not be reached.
 function Machine:_connect()
   local retries = self.run.retries or 0
   for attempt = 0, retries do
-    local r, message, code = self.run.open(self.settings)
+    local r, message, code
+    if self.remote then
+      r, message, code = self.remote:reach()
+    else
+      r, message, code = self.run.open(self.settings)
+    end
     if r then
       return r
     end
-    if attempt == retries or code == "EAUTH" or code == "EHOSTKEY" or code == "EINVAL" then
+    if attempt == retries or final[code] then
       unreachable(self, message, code)
     end
-    self.run.report:emit { event = "retry", host = self.name, message = message,
-      attempt = attempt + 1 }
+    self:_say_retry(message, attempt)
     task.sleep(math.min(2 ^ attempt, 30))
   end
 end
 
---- The connection, made when first asked for.
+function Machine:_say_retry(message, attempt)
+  self.run.report:emit { event = "retry", host = self.name, message = message,
+    attempt = attempt + 1 }
+end
+
+--- The connection, made when first asked for, and anew when it was lost while nothing ran over it.
 -- @return kb.remote
 -- @raise kb.err of kind unreachable
 function Machine:connection()
   while self.connecting do
     self.lock:wait()
   end
-  if self.remote then
+  if self.remote and self.remote:alive() then
     return self.remote
   end
   self.connecting = true
@@ -81,6 +94,18 @@ function Machine:connection()
   end
   self.remote = r
   return r
+end
+
+-- Do what may be done twice: when the connection is lost meanwhile, connect and do it again.
+function Machine:_insist(fn)
+  local retries = self.run.retries or 0
+  for attempt = 0, retries do
+    local result, message, code, so_far = fn(self:connection())
+    if result or code ~= "ECLOSED" or attempt == retries then
+      return result, message, code, so_far
+    end
+    self:_say_retry(message, attempt)
+  end
 end
 
 local function command_of(question)
@@ -126,7 +151,9 @@ function Machine:_batch(user, commands)
   local results, message, code
   for _ = 1, PATIENCE do
     local before = self.changes
-    results, message, code = self:connection():batch(commands, { user = user, timeout = 300 })
+    results, message, code = self:_insist(function(r)
+      return r:batch(commands, { user = user, timeout = 300 })
+    end)
     if not results then
       unreachable(self, message, code)
     elseif before == self.changes then
@@ -278,8 +305,9 @@ local function call(action, on_output)
 end
 
 --- Run an action: { run = shell text, stdin, env, timeout, ok }, { put = { path, … } },
--- { put_tree = { dir, path, … } } or { call = function(on_output) } on the operator's
--- machine.
+-- { put_tree = { dir, path, … } } or { call = function(on_output) } on the operator's machine.
+-- When the connection is lost meanwhile, a transfer goes on over a new one, and so does a command
+-- that says `reads = true`; of others it is not known whether they were done: that is a failure.
 -- @param user string or nil
 -- @param action table
 -- @param on_output function(kind, chunk) or nil
@@ -289,16 +317,24 @@ function Machine:execute(user, action, on_output, on_progress)
   if action.call then
     return call(action, on_output)
   end
-  local r = self:connection()
   local kind = action.put and "put" or action.put_tree and "put_tree"
   if kind then
+    local spec = setmetatable({ user = user, timeout = action.timeout, progress = on_progress },
+      { __index = action[kind] })
     return call { call = function()
-      return r[kind](r, setmetatable({ user = user, progress = on_progress },
-        { __index = action[kind] }))
+      return self:_insist(function(r)
+        return r[kind](r, spec)
+      end)
     end }
   end
-  return r:run(action.run, { user = user, stdin = action.stdin, env = action.env,
-    cwd = action.cwd, timeout = action.timeout, on_output = on_output })
+  local function run(r)
+    return r:run(action.run, { user = user, stdin = action.stdin, env = action.env,
+      cwd = action.cwd, timeout = action.timeout, on_output = on_output })
+  end
+  if action.reads then
+    return self:_insist(run)
+  end
+  return run(self:connection())
 end
 
 --- End the connection, and keep count of its requests in `trips`: they are what a slow line makes

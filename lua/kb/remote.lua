@@ -59,6 +59,22 @@ function Remote:_connected()
   return connection, message, code
 end
 
+--- Whether there is a connection that can be used.
+-- @return boolean
+function Remote:alive()
+  return not self.closed and self.connection ~= nil and self.connection:alive() == true
+end
+
+--- Connect again where the connection was lost.
+-- @return the remote; or nil, message, code
+function Remote:reach()
+  local connection, message, code = self:_connected()
+  if not connection then
+    return nil, message, code
+  end
+  return self
+end
+
 -- The connection is gone, and its shells with it.
 function Remote:_forget()
   for _, idle in pairs(self.idle) do

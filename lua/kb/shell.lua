@@ -211,8 +211,8 @@ end
 
 local function lost(self, message)
   lose(self)
-  return nil, ("%s: the shell was lost while the command ran: %s"):format(self.name, message),
-    "ECLOSED"
+  return nil, ("%s: the shell was lost while the command ran, so its outcome is not known: %s")
+    :format(self.name, message), "ECLOSED"
 end
 
 local function refuse(self, text, opts)

@@ -63,6 +63,10 @@ function Remote:put(put)
   return true
 end
 
+function Remote:alive()
+  return not self.closed
+end
+
 function Remote:close()
   self.closed = true
 end
@@ -100,7 +104,8 @@ end
 
 --- Run a playbook given as text.
 -- @param text string: Lua
--- @param options table: hosts (list of names), vars, apply, verify, offline, forks, open, dir
+-- @param options table: hosts (list of names), vars, apply, verify, offline, forks, retries, open,
+-- dir
 -- @return events (list), summary, remotes (by host)
 function M.run(text, options)
   local dir = options.dir or assert(sys.mkdtemp("/tmp/kbrun-test-"))
@@ -115,7 +120,7 @@ function M.run(text, options)
     return runner.run(play.load({ path }).plays, {
       inventory = M.inventory(options.hosts or { "h1" }, options.vars), report = rep,
       forks = options.forks, apply = options.apply ~= false, verify = options.verify,
-      offline = options.offline, trails = options.trails,
+      offline = options.offline, trails = options.trails, retries = options.retries,
       open = options.open or function(settings)
         remotes[settings.name] = setmetatable({ log = {}, trips = 0 }, Remote)
         return remotes[settings.name]

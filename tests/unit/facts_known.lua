@@ -25,7 +25,7 @@ local function counter()
     return results
   end, stats = function()
     return { trips = n }
-  end, close = function() end }
+  end, alive = function() return true end, close = function() end }
 end
 
 local counting = [[
@@ -157,7 +157,7 @@ kb.play { "p", hosts = "all", function(host) waits(host, {}) end }
 ]], { open = function()
     return { run = function()
       return nil, "timed out", "ETIMEDOUT", { out = "half of it\n", err = "" }
-    end, close = function() end }
+    end, alive = function() return true end, close = function() end }
   end })
   check.contains(summary.failures[1].text, "half of it")
 end)

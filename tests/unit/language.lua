@@ -427,6 +427,8 @@ end }
       return { code = 0, out = "", err = "" }
     end, stats = function()
       return { trips = #runs }
+    end, alive = function()
+      return true
     end, close = function()
       closed = true
     end }

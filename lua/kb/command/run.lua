@@ -151,7 +151,7 @@ failed on a host, 5 interrupted.]],
     { long = "extra", short = "e", value = "NAME=VALUE", list = true,
       help = "set a variable over all others; @FILE reads many from YAML" },
     { long = "retries", value = "N", type = "integer", default = 2, min = 0,
-      help = "how often to try again to reach a host" },
+      help = "how often to try again to reach a host, also when its connection is lost" },
   }, common.connection, common.output),
   run = run,
 }
