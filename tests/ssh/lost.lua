@@ -24,8 +24,21 @@ local function once(dir)
     dir, dir, KILL)
 end
 
--- Run a playbook on a real server. In it `lost` has dir, once, cut, which ends the connection, and
--- write, which makes a file of the content; its steps are shell commands (acts) and files (puts).
+-- End the connection once, when so much of a file was sent.
+local function cut_after(r, size)
+  local put = r.put
+  function r.put(self, spec)
+    r.put = nil
+    return put(self, setmetatable({ progress = function(done)
+      if done > size then
+        r.connection:close()
+      end
+    end }, { __index = spec }))
+  end
+end
+
+-- Run a playbook on a real server. In it `lost` has dir, once, cut and cut_after, which end the
+-- connection, and write, which makes a file of the content; its steps are shell commands (acts) and files (puts).
 local function run(text, check_it, retries, content)
   local server <close> = sshd.new()
   server:listen()
@@ -33,6 +46,8 @@ local function run(text, check_it, retries, content)
   local opened
   package.loaded["test.lost"] = { dir = server.dir, once = once(server.dir), cut = function()
     opened.connection:close()
+  end, cut_after = function(size)
+    cut_after(opened, size)
   end, write = function(name)
     check.ok(sys.write_file(server.dir .. "/" .. name, content))
   end }
@@ -102,17 +117,9 @@ end)
 test("lost while a file is sent: the rest of it is sent over a new connection", function()
   local text = crypto.random(1 << 20):rep(16)
   run([[
-    local cut
     lost.write("from")
-    local function progress(done)
-      if not cut and done > 8 << 20 then
-        cut = true
-        lost.cut()
-      end
-    end
-    puts(host, { put = { path = lost.dir .. "/to", file = lost.dir .. "/from",
-      progress = progress } })
-    assert(cut)
+    lost.cut_after(8 << 20)
+    puts(host, { put = { path = lost.dir .. "/to", file = lost.dir .. "/from" } })
   ]], function(r)
     check.equal({ r.failure, r.retried }, { "", 1 })
     check.equal(sys.read_file(r.dir .. "/to") == text, true)
