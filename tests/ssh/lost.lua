@@ -38,7 +38,8 @@ local function cut_after(r, size)
 end
 
 -- Run a playbook on a real server. In it `lost` has dir, once, cut and cut_after, which end the
--- connection, and write, which makes a file of the content; its steps are shell commands (acts) and files (puts).
+-- connection, and write, which makes a file of the content; its steps are shell commands (acts) and
+-- files (puts).
 local function run(text, check_it, retries, content)
   local server <close> = sshd.new()
   server:listen()
@@ -118,6 +119,7 @@ test("lost while a file is sent: the rest of it is sent over a new connection", 
   local text = crypto.random(1 << 20):rep(16)
   run([[
     lost.write("from")
+    acts(host, "true")
     lost.cut_after(8 << 20)
     puts(host, { put = { path = lost.dir .. "/to", file = lost.dir .. "/from" } })
   ]], function(r)
