@@ -1,5 +1,6 @@
 --- The playbook API: `local kb = require "kb"`.
 
+local confirm = require "kb.confirm"
 local diff = require "kb.diff"
 local err = require "kb.err"
 local fact = require "kb.fact"
@@ -108,6 +109,15 @@ end
 -- @raise kb.err of kind failed, with the evidence, when it does not succeed in time
 function M.prove(host, given)
   return gate.prove(host, given)
+end
+
+--- Ask before something that cannot be undone, once in a run: a play that says `asks = true`, and
+-- there a person at the terminal or `--yes`. A dry run shows the text and does not ask.
+-- @param host host
+-- @param given table: the question, text (what one must know to answer)
+-- @raise kb.err of kind failed when the answer is not yes
+function M.confirm(host, given)
+  return confirm.confirm(host, given)
 end
 
 --- How many changes the run has made so far; in a dry run, would have made.

@@ -16,6 +16,8 @@ local declared = {
   { "serial", "any", "how many hosts at a time: a number, a percentage or a list of them" },
   { "max_fail", "any", 'how many hosts may fail ("20%") before the play stops; absent: all' },
   { "complete", "boolean", "all its hosts finish before it stops for max_fail", default = false },
+  { "asks", "boolean", "it asks before it acts (kb.confirm): a terminal or --yes is needed",
+    default = false },
   { "forks", "integer", "how many hosts at most are worked on at once", default = 500 },
   { "tags", "list", "words that --tags and --skip-tags choose by", default = {} },
   { "become", "any", "true: as root; a string: as that user" },

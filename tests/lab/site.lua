@@ -1,10 +1,11 @@
--- The main job: seven bare machines become a cluster, the dry run has said what would be done, and
--- the second run does nothing.
+-- The main job: bare machines become a cluster, the dry run has said what would be done, the second
+-- run does nothing, and one more worker joins.
 local test = ...
 local check = require "lib.check"
 local events = require "lib.events"
 local labs = require "lib.lab"
 local program = require "lib.program"
+local scratch = require "lib.scratch"
 local sys = require "kb.core.sys"
 local task = require "kb.core.task"
 
@@ -29,24 +30,58 @@ local function compare(said, done)
   check.ok(f.hit > 150, "hardly anything was done")
 end
 
-test("site.lua: dry run, run, and a second run that changes nothing", function()
+-- The inventory without a worker, as it was before that was bought.
+local function without(inventory, name)
+  local entry = ("        %s:\n          [^\n]*\n          [^\n]*\n"):format(name)
+  local text, n = inventory:gsub(entry, "")
+  check.equal(n, 1, "the lab's inventory has another form")
+  return text
+end
+
+local function ready(lab)
+  return select(2, lab:ssh("a0", "sudo kubectl get nodes --no-headers"):gsub("[mw]%d +Ready ", ""))
+end
+
+local function show(run)
+  for _, play in ipairs(run.plays) do
+    note("  %-16s %5.1f s", play.play, play.seconds)
+  end
+  for _, entry in ipairs(run.summary.path) do
+    note("  path: %5.1f s  %s  %s  %s", entry.seconds, entry.play, entry.host, entry.step or "")
+  end
+end
+
+-- One more worker: the same playbook, a longer inventory, and only the new one is worked on.
+local function add_worker(lab, inventory, name)
+  local added, adding = site(inventory, "--limit", name)
+  note("a worker added in %.1f s", adding)
+  check.ok(added.summary.steps.changed > 10)
+  check.equal(ready(lab), 6)
+  local r = program.run { program.kbrun, "playbooks/smoke.lua", "-i", inventory, "--json", "-v" }
+  local proven = events.read(r.out)
+  check.equal(r.status, 0, table.concat(proven.errors, "\n") .. r.err)
+  check.equal(proven.summary.steps.changed, 0)
+  check.contains(r.out, "a pod answers " .. name .. " under")
+  check.contains(r.out, "the API answers while m2 hangs")
+  check.equal(lab:ssh("a0", "sudo kubectl get pods,services,secrets -o name | grep -c smoke "
+    .. "|| true"), "0\n")
+end
+
+test("site.lua: dry run, run, a second run that changes nothing, and one more worker", function()
   local lab <close> = labs.open("site", {})
-  local dir = check.ok(sys.mkdtemp("/tmp/kbrun-test-"))
-  local _ <close> = setmetatable({}, { __close = function()
-    program.run { "rm", "-rf", dir }
-  end })
-  local inventory = dir .. "/inventory.yaml"
-  check.ok(sys.write_file(inventory, lab:run("inventory", "--cluster")))
+  local dir <close> = scratch()
+  local inventory = dir.path .. "/inventory.yaml"
+  local whole = lab:run("inventory", "--cluster")
+  check.ok(sys.write_file(inventory, without(whole, "w2")))
   local said, saying = site(inventory, "--dry-run")
   local done, doing = site(inventory)
   note("dry run %.1f s, run %.1f s", saying, doing)
-  for _, play in ipairs(done.plays) do
-    note("  %-16s %5.1f s", play.play, play.seconds)
-  end
+  show(done)
   compare(said, done)
   local again, time = site(inventory)
   note("second run: %d changes in %.1f s", again.summary.steps.changed, time)
   check.equal(again.summary.steps.changed, 0)
-  local nodes = lab:ssh("a0", "sudo kubectl get nodes --no-headers")
-  check.equal(select(2, nodes:gsub("[mw]%d +Ready ", "")), 6, nodes)
+  check.equal(ready(lab), 5)
+  check.ok(sys.write_file(inventory, whole))
+  add_worker(lab, inventory, "w2")
 end)

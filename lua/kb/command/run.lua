@@ -1,6 +1,7 @@
 --- kbrun PLAYBOOK...: run playbooks, or say what they would do.
 local access = require "kb.command.access"
 local common = require "kb.command.common"
+local confirm = require "kb.confirm"
 local err = require "kb.err"
 local extra_vars = require "kb.command.extra_vars"
 local inventory = require "kb.inventory"
@@ -114,13 +115,17 @@ local function run(opts, args)
     return common.exit.usage
   end
   local plays = playbook:tagged(opts.tags, opts.skip_tags)
+  local refusal = confirm.refusal(plays, dry_run or opts.yes or sys.isatty(0))
+  if refusal then
+    err.raise("usage", refusal)
+  end
   local rep = report.new({ view_of(opts) }, opts.json or (opts.verbose or 0) > 0)
   local summary = run_plays(plays, { inventory = inv, report = rep, limit = opts.limit,
     open = function(settings)
       return require("kb.remote").open(access.apply(settings, over))
     end,
-    apply = not dry_run, offline = opts.offline, verify = opts.verify, retries = opts.retries,
-    forks = opts.forks,
+    apply = not dry_run, yes = opts.yes, offline = opts.offline, verify = opts.verify,
+    retries = opts.retries, forks = opts.forks,
     extra_vars = extra, trails = trail.load(args) })
   summary.dry_run = dry_run
   trail.save(args, plays)
@@ -143,6 +148,7 @@ failed on a host, 5 interrupted.]],
     group = "Run",
     { long = "dry-run", short = "n", help = "say what would be done, and change nothing" },
     { long = "offline", help = "preview without any host, as if all were just installed" },
+    { long = "yes", short = "y", help = "answer yes to what a playbook asks before it acts" },
     { long = "diff", short = "d", help = "show the differences of what is changed" },
     { long = "verify", help = "ask the hosts after each change whether it came true" },
     { long = "exit-code", help = "exit with 10 when there was something to do" },

@@ -82,6 +82,12 @@ function shown.play(self, event)
   end
 end
 
+-- The question is the last of it: the answer is written behind it.
+function shown.ask(self, event)
+  self.write(("\n%s\n\n%s %s"):format(term.clean(event.text), paint("bold", event.question),
+    event.answered and event.answered .. "\n" or "yes or no: "))
+end
+
 function shown.step(self, event)
   local status = event.status
   if status == "same" and self.verbose > 0 then

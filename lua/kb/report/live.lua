@@ -75,7 +75,7 @@ end
 
 function Live:_block(width, rows)
   local block, busy = {}, {}
-  for _, name in ipairs(self.order) do
+  for _, name in ipairs(self.hidden and {} or self.order) do
     busy[#busy + 1] = self.hosts[name] and name or nil
   end
   local room = math.max(1, rows - 4)
@@ -86,7 +86,7 @@ function Live:_block(width, rows)
   if #busy > room then
     block[#block + 1] = ("  … and %d more hosts"):format(#busy - room)
   end
-  if #self.plays > 0 then
+  if #self.plays > 0 and not self.hidden then
     block[#block + 1] = term.paint("faint", cut(self:_foot(), width - 1), 1)
   end
   return block
@@ -117,6 +117,17 @@ function Live:_place(name)
 end
 
 local noted = {}
+
+-- The block makes room for a question until it is answered.
+function noted.ask(self, event)
+  self.hidden = true
+  self:_draw()
+  self.hidden = event.answered == nil
+end
+
+function noted.answer(self)
+  self.hidden = false
+end
 
 function noted.play(self, event)
   if event.status == "started" then
