@@ -1,6 +1,6 @@
 -- The images that each node will run, from the bundle: what a node has already is not sent.
 local kb = require "kb"
-local bundle, cluster, docker = kb.use("bundle", "cluster", "docker")
+local bundle, cluster, images = kb.use("bundle", "cluster", "images")
 
 -- Workers run no control plane.
 local MASTERS_ONLY = { "kube%-apiserver", "kube%-controller%-manager", "kube%-scheduler" }
@@ -17,9 +17,9 @@ end
 kb.play { "images", hosts = "masters:workers", become = true, needs = { "runtime" },
   tags = { "images" },
   function(host)
-    for _, image in ipairs(bundle.images(cluster.settings(host).bundle)) do
-      if wanted(host, image.name) then
-        docker.image(host, { image.name, id = image.id, archive = image.archive })
-      end
+    local c, names = cluster.settings(host), {}
+    for _, image in ipairs(bundle.images(c.bundle)) do
+      names[#names + 1] = wanted(host, image.name) and image.name or nil
     end
+    images.loaded(host, { names, bundle = c.bundle, runtime = c.runtime })
   end }

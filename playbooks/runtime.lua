@@ -1,16 +1,38 @@
 -- The container runtime, and Kubernetes' own packages.
 local kb = require "kb"
-local bundle, cluster, docker = kb.use("bundle", "cluster", "docker")
+local bundle, cluster, containerd, docker = kb.use("bundle", "cluster", "containerd", "docker")
 
-local PACKAGES = { "docker.io", "conntrack", "socat", "ebtables", "ethtool", "kubernetes-cni",
-  "kubelet", "kubeadm", "kubectl" }
+local PACKAGES = { "conntrack", "socat", "ebtables", "ethtool", "kubernetes-cni", "kubelet",
+  "kubeadm", "kubectl" }
+
+local function install(host, c, packages, units)
+  table.move(PACKAGES, 1, #PACKAGES, #packages + 1, packages)
+  bundle.installed(host, { packages, path = "/var/lib/kbrun/debs", bundle = c.bundle,
+    units = units })
+end
+
+local runtimes = {}
+
+-- Its configuration comes first, so that it never starts with its own.
+function runtimes.docker(host, c)
+  docker.config(host, {})
+  install(host, c, { "docker.io" }, { "docker.service", "containerd.service" })
+  docker.service(host)
+end
+
+-- kubeadm asks a runtime that is not docker by way of crictl. The package brings a configuration
+-- of its own, which ours replaces.
+function runtimes.containerd(host, c)
+  install(host, c, { "containerd", "cri-tools" }, { "containerd.service" })
+  containerd.config(host, { version = bundle.version(c.bundle, "containerd"),
+    sandbox_image = ("%s/pause:%s"):format(c.image_repository, c.profile.pause) })
+  containerd.crictl(host, {})
+  containerd.service(host)
+end
 
 kb.play { "runtime", hosts = "masters:workers", become = true, needs = { "nodes", "names" },
   tags = { "runtime" },
   function(host)
     local c = cluster.settings(host)
-    docker.configuration(host)
-    bundle.installed(host, { PACKAGES, path = "/var/lib/kbrun/debs", bundle = c.bundle,
-      units = { "docker.service" } })
-    docker.service(host)
+    runtimes[c.runtime](host, c)
   end }

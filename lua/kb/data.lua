@@ -154,6 +154,22 @@ function M.copy(value)
   return copy(value, {})
 end
 
+--- Lay one map over another.
+-- What is a map in both is merged in the same way; all else is that of the
+-- second, where it has it.
+-- @param below table: a map
+-- @param above table: a map
+-- @return table: a new map
+function M.merge(below, above)
+  local merged = M.map()
+  for key, value in M.pairs(below) do merged[key] = value end
+  for key, value in M.pairs(above) do
+    local both = M.kind(value) == "map" and M.kind(merged[key]) == "map"
+    merged[key] = both and M.merge(merged[key], value) or value
+  end
+  return merged
+end
+
 --- Compare two values by content.
 -- The order of a map's keys does not count. Values that hold themselves are
 -- not supported.

@@ -46,11 +46,11 @@ end
 
 --- The images of a bundle.
 -- @param dir string: the bundle
--- @return list of { name, id, archive }, for docker.image
+-- @return list of { name, id }
 function M.images(dir)
   local list = {}
   for i, item in ipairs(M.items(dir, "image")) do
-    list[i] = { name = item.name, id = item.id, archive = dir }
+    list[i] = { name = item.name, id = item.id }
   end
   return list
 end
@@ -162,6 +162,15 @@ local function versions(dir)
     list[item.name] = item.version
   end
   return list
+end
+
+--- The version of a package of a bundle.
+-- @param dir string: the bundle
+-- @param name string: the package
+-- @return string
+-- @raise kb.err when the bundle does not have it
+function M.version(dir, name)
+  return versions(dir)[name] or kb.refuse(("the bundle %s has no package %s"):format(dir, name))
 end
 
 -- What is known of a unit and of a directory that a package brings. What is left unknown in each

@@ -56,7 +56,7 @@ end
 function M.config(version, args)
   local format = format_of(version)
   local tree = format == 3 and version_3(args) or version_2(args)
-  return MARK .. toml.encode(toml.merge(tree, args.extra)), format
+  return MARK .. toml.encode(data.merge(tree, args.extra)), format
 end
 
 local mirror_fields = { url = "string", capabilities = "table", ca = "string", client = "table",

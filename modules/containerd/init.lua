@@ -37,7 +37,8 @@ end
 -- before it takes the old one's place. It holds for a containerd that is started afterwards:
 -- `containerd.service` sees to that.
 -- @param path path: where it is
--- @param version string: of the containerd that will read it; absent: of the one that is installed
+-- @param version string: of the containerd that will read it, or of its package; absent: of the one
+-- that is installed
 -- @param sandbox_image string: the image of the container that holds a pod's namespaces
 -- @param systemd_cgroup boolean: containers' cgroups are systemd's, as the kubelet's should be
 -- @param registries path: the directory with what is known of registries; see containerd.registry

@@ -81,20 +81,4 @@ function M.encode(map)
   return table.concat(lines, "\n") .. "\n"
 end
 
---- One table laid over another: tables in both are merged, all else is the second's.
--- @param below table
--- @param above table
--- @return table: a new one
-function M.merge(below, above)
-  local merged = data.map {}
-  for key, value in data.pairs(below) do
-    merged[key] = value
-  end
-  for key, value in data.pairs(above) do
-    local both = data.kind(value) == "map" and data.kind(merged[key]) == "map"
-    merged[key] = both and M.merge(merged[key], value) or value
-  end
-  return merged
-end
-
 return M

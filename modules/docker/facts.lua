@@ -3,16 +3,15 @@ local kb = require "kb"
 
 local M = {}
 
---- The id of an image that docker has.
--- @param name string: "k8s.gcr.io/pause:3.2"
--- @return string "sha256:…"; false when it has none of that name
-M.image = kb.fact {
-  name = "docker.image",
-  command = function(name)
-    return "docker image inspect --format '{{.Id}}' " .. kb.quote(name) .. " 2>/dev/null"
+--- The version of the docker daemon that is installed.
+-- @return string "20.10.24"; false when there is none
+M.version = kb.fact {
+  name = "docker.version",
+  command = function()
+    return "dockerd --version 2>/dev/null"
   end,
   parse = function(out)
-    return out:match("^(sha256:%x+)") or false
+    return out:match("%sv?(%d+%.%d+%.%d+)") or false
   end,
   bare = false,
 }

@@ -1,90 +1,93 @@
 --- docker as the container runtime of Kubernetes before 1.24.
+-- Its images are in the module `images`.
 
-local bundle_image = require "kb.bundle.image"
-local kb = require "kb"
+local data = require "kb.data"
 local files = require "modules.files"
+local json = require "kb.json"
+local kb = require "kb"
 local systemd = require "modules.systemd"
 
 local M = {}
 
+local CONFIG = "/etc/docker/daemon.json"
+
 -- docker's own bridge and its FORWARD DROP are of no use to Kubernetes, and in its way.
-local CONFIG = [[
-{
-  "bridge": "none",
-  "exec-opts": ["native.cgroupdriver=systemd"],
-  "iptables": false,
-  "log-driver": "json-file",
-  "log-opts": {"max-size": "100m"},
-  "storage-driver": "overlay2"
-}
-]]
-
---- The configuration, before the package is installed, so that the first start has it.
--- @param host host
-function M.configuration(host)
-  files.directory(host, { "/etc/docker" })
-  files.file(host, { "/etc/docker/daemon.json", content = CONFIG })
+local function settings(args)
+  local all = data.map { { "log-driver", "json-file" },
+    { "exec-opts", data.list { "native.cgroupdriver=" .. args.cgroup_driver } },
+    { "log-opts", data.map { { "max-size", args.log_size } } },
+    { "storage-driver", args.storage_driver } }
+  if not args.network then
+    all.bridge, all.iptables = "none", false
+  end
+  for key, list in pairs { ["registry-mirrors"] = args.mirrors,
+    ["insecure-registries"] = args.insecure } do
+    all[key] = #list > 0 and data.list(list) or nil
+  end
+  return data.merge(all, args.extra)
 end
 
---- The service.
--- @param host host
-function M.service(host)
-  systemd.unit(host, { "docker", state = "running", enabled = true,
-    watch = { "/etc/docker/daemon.json" } })
-end
-
--- The pieces of a tar.
-local function tar_reader(path)
-  local file = assert(io.open(path, "rb"))
-  return function()
-    local piece = file:read(1 << 18)
-    if not piece then
-      file:close()
+local function check(args)
+  if not args.log_size:find("^%d+[kmg]$") then
+    kb.refuse(("log_size %q is no size"):format(args.log_size), "such as 100m")
+  end
+  for _, mirror in ipairs(args.mirrors) do
+    if not mirror:find("^https?://[^/]") then
+      kb.refuse(("a mirror's url %q does not begin with http:// or https:// and a host"):format(
+        mirror))
     end
-    return piece
   end
 end
 
--- What docker is to read, opened when the first piece of it is asked for.
-local function reader(args)
-  local next_piece
-  return function()
-    if not next_piece then
-      local of_bundle, message, code = bundle_image.docker_archive(args.archive, args.name)
-      if message then
-        return nil, message, code
-      end
-      next_piece = of_bundle or tar_reader(args.archive)
-    end
-    return next_piece()
-  end
+-- The option is there since 23.0.
+local function validation(version)
+  local major = version and tonumber(version:match("^%d+"))
+  return major and major >= 23 and "dockerd --validate --config-file %s" or nil
 end
 
---- An image from an archive of the operator's machine, streamed into `docker load`.
--- Nothing is sent when docker has the image of that name with that id.
--- @param name string: "k8s.gcr.io/pause:3.2"
--- @param id string: its id, "sha256:…"
--- @param archive path: the tar, or the bundle, on the operator's machine
-M.image = kb.op {
-  name = "docker.image",
-  args = { { "name", "string", "its name and tag", at = 1, required = true },
-    { "id", "string", "its id: the hash of its configuration", required = true },
-    { "archive", "path", "the tar, or the bundle, on the operator's machine", required = true } },
+--- docker's configuration, whole, as the kubelet wants it.
+-- It is best written before docker is installed, so that the first start has it. A docker of 23.0
+-- or later checks the file before it takes the old one's place.
+-- @param path path: where it is
+-- @param cgroup_driver string: who makes containers' cgroups: systemd, as the kubelet's should be,
+-- or cgroupfs
+-- @param storage_driver string: how layers are stacked
+-- @param log_size string: how large a container's log becomes before a new one is begun
+-- @param network boolean: docker's own bridge and packet filter, which Kubernetes does not use
+-- @param mirrors list: urls that are asked for images of Docker Hub first
+-- @param insecure list: registries, as host:port, that are asked without TLS
+-- @param extra map: more settings, by docker's own names
+M.config = kb.op {
+  name = "docker.config",
+  args = { { "path", "path", "where it is", at = 1, default = CONFIG },
+    { "cgroup_driver", { "systemd", "cgroupfs" }, "who makes containers' cgroups",
+      default = "systemd" },
+    { "storage_driver", "string", "how layers are stacked", default = "overlay2" },
+    { "log_size", "string", "how large a container's log becomes", default = "100m" },
+    { "network", "boolean", "docker's own bridge and packet filter", default = false },
+    { "mirrors", "list", "urls that are asked first", default = {} },
+    { "insecure", "list", "registries that are asked without TLS", default = {} },
+    { "extra", "map", "more settings, by docker's own names", default = {} } },
   facts = function(args)
-    return { { "docker.image", args.name } }
+    return { { "file.stat", args.path }, { "file.digest", args.path }, { "user.self" },
+      { "docker.version" } }
   end,
   plan = function(args, fact)
-    local now = fact("docker.image", args.name)
-    if now == args.id then
-      return nil, "docker has it"
-    end
-    if not args.id:find("^sha256:%x+$") or #args.id ~= 71 then
-      kb.refuse(("the id %q is not sha256: and 64 hexadecimal digits"):format(args.id))
-    end
-    return { title = ("load image %s"):format(args.name),
-      actions = { { run = "docker load -q", stdin = reader(args) } },
-      effect = { { "docker.image", args.name, args.id } } }
+    check(args)
+    local text = json.encode(settings(args), { indent = 2, sort = true }) .. "\n"
+    return kb.sequence(fact, { function(ask)
+      return kb.plan(files.directory, ask, { args.path:match("^(.+)/[^/]+$") })
+    end, function(ask)
+      return kb.plan(files.file, ask, { args.path, content = text, mode = "0644",
+        validate = validation(ask("docker.version")) })
+    end }, "configure docker in " .. args.path)
   end,
 }
+
+--- The service: it runs, starts at boot, and has been started after its configuration was written.
+-- @param host host
+function M.service(host)
+  systemd.unit(host, { "docker", state = "running", enabled = true, watch = { CONFIG } })
+end
 
 return M

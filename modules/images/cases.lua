@@ -12,12 +12,13 @@ end
 
 local function docker(images)
   return { { "images.present", "docker", images }, service("docker", "active"),
-    { "images.contents", "docker", {} } }
+    { "images.contents", "docker", {} }, { "bundle.blobs", {} } }
 end
 
 local function containerd(images, contents)
   return { { "images.present", "containerd", images }, service("docker", "inactive"),
-    service("containerd", "active"), { "images.contents", "containerd", contents } }
+    service("containerd", "active"), { "images.contents", "containerd", contents },
+    { "bundle.blobs", {} } }
 end
 
 local function args(more)
@@ -30,12 +31,12 @@ end
 
 return {
   { "images.loaded", "docker has nothing", given = docker {}, args = args(),
-    title = "load 1 images: 2 of 2 layers, 0.0 MB",
+    title = "load 1 images: send 2 of 2 layers, 0.0 MB",
     effect = { { "images.present", "docker", { [id] = { names = { [A] = true, [B] = true },
       layers = layers } } } } },
   { "images.loaded", "docker has the lower layer", args = args { "lab/a:1" },
     given = docker { [other] = { names = { [A] = true }, layers = { layers[1] } } },
-    title = "load 1 images: 1 of 2 layers, 0.0 MB", effect = { { "images.present", "docker", {
+    title = "load 1 images: send 1 of 2 layers, 0.0 MB", effect = { { "images.present", "docker", {
       [id] = { names = { [A] = true }, layers = layers },
       [other] = { names = {}, layers = { layers[1] } } } } } },
   { "images.loaded", "docker has it under another name", args = args(),
@@ -43,7 +44,7 @@ return {
     title = "name 1 images", actions = { ("docker tag %s lab/b:1"):format(id) } },
   { "images.loaded", "containerd has the layers", args = args { "lab/b:1" },
     given = containerd({}, { [layers[1]] = true, [layers[2]] = true }),
-    title = "load 1 images: 0 of 2 layers, 0.0 MB" },
+    title = "load 1 images: send 0 of 2 layers, 0.0 MB" },
   { "images.loaded", "containerd has a name for another image", args = args { runtime =
     "containerd" }, given = containerd({ [id] = { names = { [A] = true }, blobs = { id } },
       [other] = { names = { [B] = true }, blobs = { other, layers[1], id } } },
@@ -57,7 +58,8 @@ return {
     given = { service("docker", "inactive"), service("containerd", "failed") } },
   { "images.loaded", "no such image", args = args { "lab/c:1" }, given = docker {},
     refuses = "there is no image docker.io/lab/c:1 in" },
-  { "images.loaded", "no source", args = {}, given = docker {}, refuses = "needs an archive" },
+  { "images.loaded", "no source", args = {}, given = docker {},
+    refuses = "needs an archive or a bundle" },
   { "images.loaded", "no archive", args = { archive = "/nonexistent" }, given = docker {},
     refuses = "/nonexistent" },
 }

@@ -15,6 +15,7 @@ local M = {}
 -- @param names list: which ones; absent: all there are
 -- @param archive list: archives of `docker save` or OCI layouts on the operator's machine, as tar,
 -- tar.gz or tar.zst: in files/ beside the playbook, beside it, or absolute
+-- @param bundle path: a bundle on the operator's machine
 -- @param runtime string: docker or containerd (namespace k8s.io); absent: docker where its service
 -- runs, else containerd
 -- @param platform string: of archives for several platforms, the images for this one
@@ -22,6 +23,7 @@ M.loaded = kb.op {
   name = "images.loaded",
   args = { { "names", "list", "which ones; absent: all there are", at = 1, default = {} },
     { "archive", "list", "archives on the operator's machine", default = {}, file = "files" },
+    { "bundle", "path", "a bundle on the operator's machine" },
     { "runtime", { "docker", "containerd" }, "who is to have them" },
     { "platform", "string", "of several, the images for this one", default = "linux/amd64" } },
   facts = plan.questions,

@@ -1,8 +1,10 @@
 --- The plan of images in a container runtime.
 
+local bundle_facts = require "modules.bundle.facts"
 local effect_of = require "modules.images.effect"
 local images = require "kb.images"
 local kb = require "kb"
+local source = require "modules.images.source"
 
 local M = {}
 
@@ -11,7 +13,8 @@ function M.questions(args)
   if not args.runtime then
     return { { "unit.state", "docker.service" }, { "unit.state", "containerd.service" } }
   end
-  return { { "images.present", args.runtime }, { "images.contents", args.runtime } }
+  return { { "images.present", args.runtime }, { "images.contents", args.runtime },
+    { "bundle.blobs" } }
 end
 
 -- docker runs a containerd of its own, in which Kubernetes' images are not.
@@ -28,59 +31,6 @@ local function runtime_of(args, fact)
     "install one first; a play that does so is named in needs = …")
 end
 
--- The images that are asked for, each with the names that are; and the names for which there is
--- none.
-local function chosen(archive, wanted)
-  local list = {}
-  for _, image in ipairs(archive.images) do
-    local tags = {}
-    for _, tag in ipairs(image.tags) do
-      if wanted[tag] ~= nil then
-        wanted[tag] = "found"
-        tags[#tags + 1] = tag
-      end
-    end
-    if #tags > 0 then
-      image.tags = tags
-      list[#list + 1] = image
-    end
-  end
-  archive.images = list
-  return archive
-end
-
-local function check_found(wanted, archives)
-  for name, state in pairs(wanted) do
-    if state ~= "found" then
-      local there = {}
-      for _, archive in ipairs(archives) do
-        there[#there + 1] = archive.path
-      end
-      kb.refuse(("there is no image %s in %s"):format(name, table.concat(there, ", ")),
-        "kbrun images ls FILE tells what is in an archive")
-    end
-  end
-end
-
-local function archives_of(args)
-  if #args.archive == 0 then
-    kb.refuse("images.loaded needs an archive to take images from")
-  end
-  local archives, wanted = {}, {}
-  for _, name in ipairs(args.names) do
-    wanted[images.reference.full(name)] = "asked for"
-  end
-  for i, path in ipairs(args.archive) do
-    local archive, message = images.read(path, { platform = args.platform })
-    archives[i] = archive or kb.refuse(message, "nothing was sent to the host")
-    if #args.names > 0 then
-      archives[i] = chosen(archive, wanted)
-    end
-  end
-  check_found(wanted, archives)
-  return archives
-end
-
 local function sorted_names(set)
   local list = {}
   for name in pairs(set) do
@@ -92,7 +42,10 @@ end
 
 -- What the host has, as kb.images.plan takes it.
 local function inventory_of(runtime, fact)
-  local have = { runtime = runtime, images = {}, chains = {}, blobs = {} }
+  local have = { runtime = runtime, images = {}, chains = {}, blobs = {}, staged = {} }
+  for sha256, size in pairs(fact("bundle.blobs")) do
+    have.staged["sha256:" .. sha256] = size
+  end
   for id, image in pairs(fact("images.present", runtime)) do
     have.images[id] = sorted_names(image.names)
     for _, chain in ipairs(images.chain_ids(image.layers or {})) do
@@ -110,7 +63,7 @@ local function feeding(work)
   local parts = {}
   for i, blob in ipairs(work.staged) do
     parts[i] = ("head -c 512 && cat -- %s && head -c %d /dev/zero && "):format(
-      kb.quote("/var/lib/kbrun/blobs/sha256/" .. blob.digest:sub(8)), blob.padding)
+      kb.quote(("%s/%s"):format(bundle_facts.BLOBS, blob.digest:sub(8))), blob.padding)
   end
   return "{ " .. table.concat(parts) .. "cat; }"
 end
@@ -153,8 +106,8 @@ end
 local function title_of(work)
   local parts = {}
   if #work.load > 0 then
-    parts[1] = ("load %d images: %d of %d layers, %.1f MB"):format(#work.load, work.layers_sent
-      + #work.staged, work.layers, work.bytes / 1e6)
+    parts[1] = ("load %d images: send %d of %d layers, %.1f MB"):format(#work.load,
+      work.layers_sent, work.layers, work.bytes / 1e6)
   end
   if #work.names > 0 then
     parts[#parts + 1] = ("name %d images"):format(#work.names)
@@ -182,9 +135,14 @@ end
 -- @return change, or nil and a reason
 function M.loaded(args, fact)
   local runtime = runtime_of(args, fact)
-  local work = images.plan(archives_of(args), inventory_of(runtime, fact))
+  local archives = source.archives(args, fact("images.present", runtime))
+  local work = images.plan(archives, inventory_of(runtime, fact))
   if #work.load == 0 and #work.names == 0 then
     return nil, ("%s has all %d images"):format(runtime, #work.present)
+  end
+  local whole, message = work:check()
+  if not whole then
+    kb.refuse(message, "nothing was sent; kbrun bundle verify tells what the bundle lacks")
   end
   local actions = {}
   if #work.load > 0 then

@@ -2,8 +2,11 @@
 -- and sockets of their own. They are those installed, or else those of the lab's bundle, unpacked.
 -- Needs root.
 local test = ...
+local bundle = require "kb.bundle"
+local bundle_facts = require "modules.bundle.facts"
 local check = require "lib.check"
 local daemons = require "lib.daemons"
+local image_of = require "kb.bundle.image"
 local images = require "kb.images"
 local json = require "kb.json"
 local make = require "lib.imagefile"
@@ -11,6 +14,7 @@ local proc = require "kb.core.proc"
 local program = require "lib.program"
 local remote = require "kb.remote"
 local scratch = require "lib.scratch"
+local store = require "kb.bundle.store"
 local stub = require "lib.stub"
 local sys = require "kb.core.sys"
 local task = require "kb.core.task"
@@ -141,8 +145,8 @@ local playbook = [[
 local kb = require "kb"
 local images = kb.use "images"
 kb.play { "images", hosts = "all", function(host)
-  images.loaded(host, { archive = host.vars.archives, runtime = host.vars.runtime,
-    names = host:var("names") })
+  images.loaded(host, { archive = host:var("archives"), bundle = host:var("bundle"),
+    runtime = host.vars.runtime, names = host:var("names") })
 end }
 ]]
 
@@ -161,11 +165,14 @@ local function host_with(env)
   end }, { __index = connection })
 end
 
--- Have archives loaded by the operation; its last step, and the bytes that were sent for it.
-local function load(target, archives, names)
+-- Have images of archives or of a bundle (a table) loaded by the operation; its last step, and the
+-- bytes that were sent for it.
+local function load(target, from, names)
+  local archives, dir = from, type(from) == "table" and from.bundle or nil
   local connection
   local events = stub.run(playbook, { verify = true,
-    vars = { runtime = target.runtime, archives = archives, names = names },
+    vars = { runtime = target.runtime, archives = not dir and archives or nil, bundle = dir,
+      names = names },
     open = function()
       connection = host_with(target.env)
       return connection
@@ -189,11 +196,11 @@ local function loads(dir, target)
   local two = archive_of(dir, "two", { base, second })
   local step, sent = load(target, one.path)
   check.equal(step.error, nil)
-  check.contains(step.title, "load 1 images: 2 of 2 layers")
+  check.contains(step.title, "load 1 images: send 2 of 2 layers")
   check.ok(sent > 300000, sent)
   check.contains(title(target, one.path), "has all 1 images")
   step, sent = load(target, { one.path, two.path })
-  check.contains(step.title, "load 1 images: 1 of 2 layers")
+  check.contains(step.title, "load 1 images: send 1 of 2 layers")
   check.ok(sent < 30000, ("%d bytes for the new layer"):format(sent))
   local other = make.write(dir, "other.tar", make.docker_files(image, { "lab/one:1", "lab/x:2" }))
   check.equal(title(target, other), "name 1 images")
@@ -202,7 +209,7 @@ local function loads(dir, target)
   local moved = make.write(dir, "moved.tar", make.docker_files(make.image { base, second, first },
     { "lab/x:2", "lab/y:3" }))
   -- containerd has each of its layers, docker the chain of the lower two
-  check.contains(title(target, moved, { "lab/x:2" }), ("load 1 images: %d of 3 layers"):format(
+  check.contains(title(target, moved, { "lab/x:2" }), ("load 1 images: send %d of 3 layers"):format(
     target.runtime == "docker" and 1 or 0))
   check.contains(title(target, moved, { "docker.io/lab/x:2" }), "has all 1 images")
   check.equal(title(target, other), "name 1 images")
@@ -230,6 +237,60 @@ local function refuses(dir, target, names)
   end)
 end
 
+-- A bundle of archives, beside them.
+local function bundle_of(dir, name, archives)
+  local path, items = dir.path .. "/" .. name, {}
+  check.ok(store.prepare(path))
+  for _, archive in ipairs(archives) do
+    local made = check.ok(image_of.split(path, archive))
+    table.move(made, 1, #made, #items + 1, items)
+  end
+  check.ok(bundle.save(path, items))
+  return { bundle = path }, items
+end
+
+-- Where this host has blobs, until the value closes.
+local function blobs_below(dir)
+  local usual = bundle_facts.BLOBS
+  bundle_facts.BLOBS = dir.path .. "/blobs"
+  check.ok(sys.mkdir(bundle_facts.BLOBS, 448))
+  return setmetatable({}, { __close = function()
+    bundle_facts.BLOBS = usual
+  end })
+end
+
+-- The host's own blobs do not travel; damaged ones, here or there, are no image.
+local function takes_blobs(dir, target, names)
+  local four = archive_of(dir, "four", { make.layer("four", 200000) })
+  local from, items = bundle_of(dir, "bundle", { four,
+    (archive_of(dir, "five", { make.layer "five" })) })
+  local here <close> = blobs_below(dir)
+  check.ok(here)
+  local layer = items[1].blobs[2]
+  local whole = check.ok(sys.read_file(bundle.blob(from.bundle, layer.sha256)))
+  local there = bundle_facts.BLOBS .. "/" .. layer.sha256
+  check.ok(sys.write_file(there, ("x"):rep(#whole)))
+  local step = load(target, from, { "lab/four:1" })
+  check.contains(step.error.message, "failed")
+  check.equal(names():find("four", 1, true), nil)
+  check.ok(sys.write_file(there, whole))
+  step = load(target, from, { "lab/four:1" })
+  check.equal(step.error, nil)
+  check.contains(step.title, "send 0 of 1 layers")
+  check.contains(title(target, from), "load 1 images: send 1 of 1 layers")
+  check.contains(title(target, from), "has all 2 images")
+end
+
+local function refuses_damage(dir, target, names)
+  local from, items = bundle_of(dir, "damaged", { (archive_of(dir, "six", { make.layer "six" })) })
+  local blob = bundle.blob(from.bundle, items[1].blobs[2].sha256)
+  check.ok(sys.write_file(blob, (check.ok(sys.read_file(blob)):gsub(".$", "x"))))
+  check.contains(load(target, from).error.message, "is damaged")
+  check.ok(sys.remove(blob))
+  check.contains(load(target, from).error.message, items[1].blobs[2].sha256)
+  check.equal(names():find("six", 1, true), nil)
+end
+
 test("images.loaded: containerd gets what it lacks, once, and nothing broken", function()
   local dir <close> = scratch()
   local found <close> = daemons.programs(dir, programs, packages)
@@ -238,9 +299,12 @@ test("images.loaded: containerd gets what it lacks, once, and nothing broken", f
   local target = { runtime = "containerd", env = { CONTAINERD_ADDRESS = address,
     CONTAINERD_SNAPSHOTTER = "native" } }
   loads(dir, target)
-  refuses(dir, target, function()
+  local function names()
     return run(with(ctr, "images", "ls", "-q"))
-  end)
+  end
+  refuses(dir, target, names)
+  takes_blobs(dir, target, names)
+  refuses_damage(dir, target, names)
 end)
 
 test("images.loaded: docker gets what it lacks, once, and nothing broken", function()
@@ -251,7 +315,10 @@ test("images.loaded: docker gets what it lacks, once, and nothing broken", funct
   check.ok(found and below and server)
   local target = { runtime = "docker", env = { DOCKER_HOST = client[3] } }
   loads(dir, target)
-  refuses(dir, target, function()
+  local function names()
     return run(with(client, "image", "ls"))
-  end)
+  end
+  refuses(dir, target, names)
+  takes_blobs(dir, target, names)
+  refuses_damage(dir, target, names)
 end)

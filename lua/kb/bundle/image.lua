@@ -6,7 +6,6 @@ local bundle = require "kb.bundle"
 local crypto = require "kb.core.crypto"
 local data = require "kb.data"
 local json = require "kb.json"
-local plan_of = require "kb.images.plan"
 local reference = require "kb.images.reference"
 local source_of = require "kb.images.source"
 local store = require "kb.bundle.store"
@@ -257,35 +256,6 @@ function M.archive(dir, items)
     image.archive, archive.images[i] = archive, image
   end
   return archive
-end
-
---- What `docker load` reads to have an image of a bundle.
--- @param dir string
--- @param name string: of the image
--- @return function that gives piece after piece, then nil; or nil, message, code. Nothing when the
---   directory is no bundle.
-function M.docker_archive(dir, name)
-  if not sys.stat(bundle.path(dir)) then
-    return nil
-  end
-  local manifest, message, code = bundle.load(dir)
-  if not manifest then
-    return nil, message, code
-  end
-  for _, item in ipairs(manifest.items) do
-    if item.kind == "image" and item.name == name then
-      local archive
-      archive, message, code = M.archive(dir, { item })
-      if not archive then
-        return nil, message, code
-      end
-      local stream = plan_of.make({ archive }, { runtime = "docker" }):stream()
-      return function()
-        return stream()
-      end
-    end
-  end
-  return nil, ("the bundle %s has no image %s"):format(dir, name), "ENOENT"
 end
 
 return M

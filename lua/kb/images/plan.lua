@@ -2,6 +2,7 @@
 local crypto = require "kb.core.crypto"
 local data = require "kb.data"
 local json = require "kb.json"
+local localfile = require "kb.localfile"
 local reference = require "kb.images.reference"
 local source_of = require "kb.images.source"
 local tar = require "kb.tar"
@@ -136,15 +137,26 @@ local function missing_tags(image, have)
   return missing
 end
 
+local function add_tags(image, tags)
+  local there = {}
+  for _, tag in ipairs(image.tags) do
+    there[tag] = true
+  end
+  for _, tag in ipairs(tags) do
+    image.tags[#image.tags + 1] = not there[tag] and tag or nil
+  end
+end
+
 -- Sort the images into those that must be sent, and names that must be given to those that are
 -- there.
 local function sort_images(archives, have)
   local send, names, present, seen = {}, {}, {}, {}
   for _, archive in ipairs(archives) do
     for _, image in ipairs(archive.images) do
-      if not have.images[image.id] then
-        send[#send + 1] = not seen[image.id] and image or nil
-        seen[image.id] = true
+      if seen[image.id] then
+        add_tags(seen[image.id], image.tags)
+      elseif not have.images[image.id] then
+        send[#send + 1], seen[image.id] = image, image
       else
         present[#present + 1] = image
         for _, tag in ipairs(missing_tags(image, have)) do
@@ -291,6 +303,21 @@ function Stream:__call()
     end
   end
   return nil
+end
+
+--- See whether the files that are sent as they are, those of a bundle, are what their names say.
+-- Archives were checked when they were read.
+-- @return true; or nil, message, "EBADMSG"
+-- @raise kb.err when one cannot be read
+function Plan:check()
+  for _, file in ipairs(self.files) do
+    local archive = file.entry and not file.staged and file.archive
+    if archive and archive.raw and "sha256:" .. localfile.digest(archive.path)
+      ~= file.entry.digest then
+      return nil, archive.path .. " is damaged: it is not what its name says", "EBADMSG"
+    end
+  end
+  return true
 end
 
 --- The stream for the stdin of `docker load` or `ctr images import -`.

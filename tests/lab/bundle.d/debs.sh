@@ -13,7 +13,7 @@ debs_kubernetes() {
   cp -r "$LAB_HOME/bundle.d/kubelet/." tree/kubelet/
   install -D -m 644 "$LAB_HOME/bundle.d/10-kubeadm.conf" \
     tree/kubeadm/etc/systemd/system/kubelet.service.d/10-kubeadm.conf
-  # Upstream's kubeadm also depends on cri-tools, which Debian does not have.
+  # Upstream's kubeadm also depends on cri-tools, which docker does not need.
   deb_pack "$out" kubeadm "$version" \
     'kubelet (>= 1.13.0), kubectl (>= 1.13.0), kubernetes-cni (>= 0.8.6)'
   deb_pack "$out" kubectl "$version" ''
@@ -32,6 +32,12 @@ deb_kubernetes_cni() {
   mkdir -p tree/kubernetes-cni/opt/cni/bin
   cp plugins/usr/lib/cni/* tree/kubernetes-cni/opt/cni/bin/
   deb_pack "$out" kubernetes-cni "$version" ''
+}
+
+# debs_crictl DIR BUILT: what upstream's package cri-tools has, from BUILT.
+debs_crictl() {
+  install -D -m 755 "$2/crictl" tree/cri-tools/usr/bin/crictl
+  deb_pack "$1" cri-tools "$KUBE_VERSION-00" ''
 }
 
 # deb_pack OUT NAME VERSION DEPENDS: make a package of tree/NAME.
