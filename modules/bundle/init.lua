@@ -44,6 +44,13 @@ function M.blobs(dir, select)
   return bundle.blobs(dir, chosen)
 end
 
+--- Where a blob lies on hosts.
+-- @param sha256 string
+-- @return string: the path
+function M.place(sha256)
+  return facts.BLOBS .. "/" .. sha256
+end
+
 --- The images of a bundle.
 -- @param dir string: the bundle
 -- @return list of { name, id }

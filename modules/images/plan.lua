@@ -1,6 +1,6 @@
 --- The plan of images in a container runtime.
 
-local bundle_facts = require "modules.bundle.facts"
+local bundle = require "modules.bundle"
 local effect_of = require "modules.images.effect"
 local images = require "kb.images"
 local kb = require "kb"
@@ -63,7 +63,7 @@ local function feeding(work)
   local parts = {}
   for i, blob in ipairs(work.staged) do
     parts[i] = ("head -c 512 && cat -- %s && head -c %d /dev/zero && "):format(
-      kb.quote(("%s/%s"):format(bundle_facts.BLOBS, blob.digest:sub(8))), blob.padding)
+      kb.quote(bundle.place(blob.digest:sub(8))), blob.padding)
   end
   return "{ " .. table.concat(parts) .. "cat; }"
 end
