@@ -135,4 +135,45 @@ M.contents = kb.fact {
   bare = {},
 }
 
+--- The images that the host's own kubeadm will ask for.
+-- @param version string: of Kubernetes: "1.20.2"
+-- @param repository string: where images are named after
+-- @return list of strings; false when there is no kubeadm
+M.kubeadm = kb.fact {
+  name = "images.kubeadm",
+  command = function(version, repository)
+    return ("kubeadm config images list --kubernetes-version v%s --image-repository %s 2>/dev/null")
+      :format(kb.quote(version), kb.quote(repository))
+  end,
+  parse = function(out, code)
+    local list = {}
+    for name in out:gmatch("[^\n]+") do
+      list[#list + 1] = name
+    end
+    return code == 0 and #list > 0 and list
+  end,
+  bare = false,
+}
+
+--- The images that the kubelet's settings on the host ask for.
+-- @return table: sandbox (string; false when nothing says), static_pods (list of strings)
+M.asked = kb.fact {
+  name = "images.asked",
+  command = function()
+    return "sed -n 's/.*--pod-infra-container-image=\\([^ \"]*\\).*/sandbox \\1/p' "
+      .. "/var/lib/kubelet/kubeadm-flags.env 2>/dev/null; "
+      .. "sed -n 's/^[- ]*image: *\\([^ #]*\\).*/pod \\1/p' "
+      .. "/etc/kubernetes/manifests/*.yaml 2>/dev/null; true"
+  end,
+  parse = function(out)
+    local pods, seen = {}, {}
+    for name in out:gmatch("pod [\"']?([^\n\"']+)") do
+      pods[#pods + 1] = not seen[name] and name or nil
+      seen[name] = true
+    end
+    return { sandbox = out:match("sandbox ([^\n]+)") or false, static_pods = pods }
+  end,
+  bare = { sandbox = false, static_pods = {} },
+}
+
 return M

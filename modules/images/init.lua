@@ -2,8 +2,18 @@
 
 local kb = require "kb"
 local plan = require "modules.images.plan"
+local survey = require "modules.images.survey"
 
 local M = {}
+
+--- Whether a node is to have an image; see modules/images/survey.lua.
+M.is_for = survey.is_for
+
+--- The images of a node; see modules/images/survey.lua.
+M.stock = survey.stock
+
+--- What a node asks for, and whether it is there; see modules/images/survey.lua.
+M.survey = survey.survey
 
 --- Images that a host's runtime has, under their names.
 -- An image is there when the runtime has one of the same id, the digest of its configuration; a

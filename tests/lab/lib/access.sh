@@ -51,7 +51,7 @@ node_answers() {
   node_ssh -o BatchMode=yes -o ConnectTimeout=3 "$1" true </dev/null 2>/dev/null
 }
 
-# inventory [--cluster]: with the settings of playbooks/site.lua.
+# inventory [--cluster [RUNTIME]]: with the settings of playbooks/site.lua.
 inventory() {
   cat <<END
 # Lab '$LAB'. Printed by tests/lab/lab inventory.
@@ -60,7 +60,7 @@ all:
     ansible_user: ops
     ansible_ssh_private_key_file: $LAB_DIR/key
 END
-  [ "${1:-}" != --cluster ] || inventory_cluster
+  [ "${1:-}" != --cluster ] || inventory_cluster "${2:-docker}"
   cat <<END
   children:
     bastion:
@@ -93,6 +93,7 @@ inventory_cluster() {
       bundle: $bundle
       store: $LAB_DIR/pki
       kubeconfig: $LAB_DIR/kubeconfig
+      runtime: $1
       skip_phases: [addon/coredns]
       ignore_preflight: [ImagePull, Mem, NumCPU]
       conntrack_max_per_core: 0
