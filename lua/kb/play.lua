@@ -59,6 +59,15 @@ function M.play(given)
   return play
 end
 
+--- A play that is in no playbook: for commands of kbrun itself that ask hosts.
+-- @param given table: as for `play`
+-- @return play
+function M.alone(given)
+  local play = args.check(declared, given, ("play %q"):format(tostring(given[1])))
+  play.needs, play.user, play.dir = {}, user_of(play.become), "."
+  return play
+end
+
 -- Errors that no playbook can mend: they end the preview or the work on a host.
 local passing = { unknown = true, cancelled = true }
 

@@ -92,7 +92,7 @@ local function cluster_of(host)
   return host:var("cluster") and cluster.settings(host) or nil
 end
 
---- The images of a node.
+--- The images of a node, by their names; those that containerd's CRI makes of ids are left out.
 -- @param host host
 -- @return list of { node, runtime, image, id }, sorted by name
 function M.stock(host)
@@ -100,7 +100,8 @@ function M.stock(host)
   local runtime = c and c.runtime or runtime_of(host)
   local rows = {}
   for name, id in pairs(stock_of(host, runtime)) do
-    rows[#rows + 1] = { node = host.name, runtime = runtime, image = name, id = id }
+    rows[#rows + 1] = not name:find("^sha256:")
+      and { node = host.name, runtime = runtime, image = name, id = id } or nil
   end
   table.sort(rows, function(a, b)
     return a.image < b.image

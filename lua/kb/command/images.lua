@@ -1,7 +1,9 @@
---- kbrun images: what archives of container images hold, and whether they are whole.
+--- kbrun images: what archives of container images hold, and whether they are whole; what nodes
+-- have of images, and whether that is what they will ask for.
 local columns = require "kb.columns"
 local common = require "kb.command.common"
 local images = require "kb.images"
+local images_nodes = require "kb.command.images_nodes"
 local json = require "kb.json"
 local term = require "kb.term"
 
@@ -74,32 +76,45 @@ local function verify(opts, paths)
 end
 
 local actions = { ls = list, verify = verify }
+local of_nodes = { ls = images_nodes.list, verify = images_nodes.verify }
 
 local function run(opts, args)
   local action = actions[args[1]]
   if not action then
     return nil, ("there is no `images %s`; there are ls and verify"):format(args[1])
+  elseif #opts.inventory == 0 then
+    return action(opts, table.move(args, 2, #args, 1, {}))
+  elseif #args ~= 2 then
+    return nil, "with an inventory, one pattern of hosts is expected: masters:workers"
   end
-  return action(opts, table.move(args, 2, #args, 1, {}))
+  return of_nodes[args[1]](opts, args[2])
 end
 
 return {
   name = "images",
-  summary = "look into archives of container images, check that they are whole",
-  usage = "ls|verify ARCHIVE...",
+  summary = "what archives of container images hold, and what nodes have and lack",
+  usage = "ls|verify ARCHIVE...|-i FILE PATTERN",
   description = [[
 Archives are those of `docker save` and OCI layouts, as tar, tar.gz or tar.zst.
 Both actions read all of an archive and check it: that it is not truncated, that
 no layer is missing, that everything is what its digest says, and that no path
-leads out of it. ls lists the images; verify says only what is wrong. The exit
-status is 4 when an archive is broken.]],
+leads out of it. ls lists the images; verify says only what is wrong.
+
+With an inventory, nodes are asked instead: ls lists the images that docker or
+containerd has on them; verify compares these with what will be asked for: by
+kubeadm, by the runtime for its pods, by static pods, by the variable cluster's
+bundle, and by manifests named with --manifest.
+
+The exit status is 4 when an archive is broken, or a node lacks an image.]],
   arguments = {
     { name = "ACTION", help = "ls or verify" },
-    { name = "ARCHIVE", list = true, help = "the archives" },
+    { name = "ARCHIVE", list = true, help = "the archives, or a pattern of hosts" },
   },
   options = common.options({
     { long = "platform", value = "OS/ARCH", default = "linux/amd64",
       help = "of archives for several platforms, the images for this one" },
-  }, common.only(common.output, "json", "quiet", "no-color")),
+    { long = "manifest", value = "FILE", list = true,
+      help = "of nodes: images in this YAML are asked for, too" },
+  }, common.inventory, common.connection, common.only(common.output, "json", "quiet", "no-color")),
   run = run,
 }
