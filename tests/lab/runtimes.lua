@@ -1,5 +1,5 @@
--- The container runtimes and their images on a real node, as tests/lab/modules.lua does it for other
--- modules: foretold, done and found true, not done again.
+-- The container runtimes and their images on a real node, as tests/lab/modules.lua does it for the
+-- others: foretold, done and found true, not done again.
 local test = ...
 local check = require "lib.check"
 local events = require "lib.events"
