@@ -1,7 +1,6 @@
 --- What a node is going to ask its runtime for, compared with what is there.
 
 local bundle = require "modules.bundle"
-local cluster = require "modules.cluster"
 local reference = require "kb.images.reference"
 
 local M = {}
@@ -40,7 +39,7 @@ end
 local function add_of_kubeadm(wishes, host, c)
   local said = host:fact("images.kubeadm", c.version, c.image_repository)
   local no_dns = table.concat(c.skip_phases, " "):find("addon/coredns", 1, true)
-  for _, name in ipairs(said or cluster.images(c, true)) do
+  for _, name in ipairs(said or c.images) do
     if M.is_for(host, name) and not (no_dns and name:find("coredns", 1, true)) then
       wishes:add(name, said and "kubeadm" or "kubeadm's profile")
     end
@@ -88,8 +87,16 @@ local function stock_of(host, runtime)
   return stock
 end
 
+-- The module of clusters wants the variable from every playbook that uses it: it is used only where
+-- there is one.
 local function cluster_of(host)
-  return host:var("cluster") and cluster.settings(host) or nil
+  if not host:var("cluster") then
+    return nil
+  end
+  local cluster = require "modules.cluster"
+  local c = cluster.settings(host)
+  c.images = cluster.images(c, true)
+  return c
 end
 
 --- The images of a node, by their names; those that containerd's CRI makes of ids are left out.
