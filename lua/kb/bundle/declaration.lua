@@ -55,13 +55,19 @@ local function set_of(list)
   return set
 end
 
+-- An empty table may be either.
+local function is_list(value)
+  return data.kind(value) == "list" or type(value) == "table" and next(value) == nil
+end
+
 local function to_list(context, map, key)
   local value = map[key]
   if type(value) == "string" then
     return { value }
+  elseif not is_list(value) then
+    fault(context, map, key, "a text or a list of texts was expected")
   end
-  for i, item in ipairs(data.kind(value) == "list" and value or fault(context, map, key,
-    "a text or a list of texts was expected")) do
+  for i, item in ipairs(value) do
     if type(item) ~= "string" then
       fault(context, map, key, "entry %d is not a text", i)
     end
@@ -131,13 +137,13 @@ end
 
 local function file_of(context, map)
   local item = clean(context, map, "files")
-  local urls = item.urls or item.url and { item.url }
-  if (urls ~= nil) == (item.path ~= nil) then
+  local urls = item.urls or { item.url }
+  if (#urls > 0) == (item.path ~= nil) then
     fault(context, map, nil, "a file has either url (or urls) or path")
   elseif item.sha256 and not item.sha256:find("^" .. ("%x"):rep(64) .. "$") then
     fault(context, map, "sha256", "64 hexadecimal digits were expected")
   end
-  for _, url in ipairs(urls or {}) do
+  for _, url in ipairs(urls) do
     check_url(context, map, url, item)
   end
   local last = (item.path or urls[1]):gsub("[?#].*$", ""):match("([^/]+)$")
@@ -160,7 +166,8 @@ local function images_of(context, map)
   elseif item.archive then
     return expand(context, map, "archive", { item.archive }), nil
   end
-  return {}, { name = item.name, from = item.from or { item.name }, insecure = item.insecure }
+  local from = item.from and #item.from > 0 and item.from or { item.name }
+  return {}, { name = item.name, from = from, insecure = item.insecure }
 end
 
 local function packages_of(context, map)
@@ -175,7 +182,7 @@ end
 
 local function each(context, top, section, fn)
   local list = top[section]
-  if list ~= nil and data.kind(list) ~= "list" then
+  if list ~= nil and not is_list(list) then
     fault(context, top, section, "a list was expected")
   end
   for _, map in ipairs(list or {}) do
