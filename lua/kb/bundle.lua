@@ -89,6 +89,9 @@ end
 
 local function at_fault(path, collection, key, message)
   local _, line = yaml.position(collection, key)
+  if not line then
+    _, line = yaml.position(collection) -- where the key should have been
+  end
   return nil, ("%s%s: %s%s"):format(path, line and ":" .. line or "",
     key and key .. ": " or "", message), "EINVAL"
 end

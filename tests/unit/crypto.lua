@@ -1,6 +1,9 @@
 local test = ...
 local check = require "lib.check"
 local crypto = require "kb.core.crypto"
+local scratch = require "lib.scratch"
+local sys = require "kb.core.sys"
+local task = require "kb.core.task"
 
 local abc_sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
@@ -56,4 +59,42 @@ test("equal compares content and length", function()
   check.equal(crypto.equal("abc", "abc"), true)
   check.equal(crypto.equal("abc", "abd"), false)
   check.equal(crypto.equal("abc", "abcd"), false)
+end)
+
+test("files are hashed beside each other and beside other tasks", function()
+  local dir <close> = scratch()
+  local tasks = {}
+  for i = 1, 8 do
+    local path, text = dir.path .. "/" .. i, ("x"):rep(i * 1000000)
+    check.ok(sys.write_file(path, text))
+    tasks[i] = task.spawn(function()
+      check.equal({ crypto.digest_file("sha256", path) },
+        { crypto.digest("sha256", text), #text })
+    end)
+  end
+  for _, one in ipairs(tasks) do
+    one:join()
+  end
+  check.ok(sys.write_file(dir.path .. "/empty", ""))
+  check.equal({ crypto.digest_file("md5", dir.path .. "/empty") },
+    { "d41d8cd98f00b204e9800998ecf8427e", 0 })
+end)
+
+test("a file that cannot be hashed says why; one that is given up leaves nothing", function()
+  local dir <close> = scratch()
+  local _, message, code = crypto.digest_file("sha256", dir.path .. "/none")
+  check.contains(message, dir.path .. "/none")
+  check.equal(code, "ENOENT")
+  check.equal(select(3, crypto.digest_file("sha256", dir.path)), "EISDIR")
+  check.raises("no digest 'sha3000'", crypto.digest_file, "sha3000", dir.path)
+  check.ok(sys.write_file(dir.path .. "/large", ("x"):rep(50000000)))
+  local before = #sys.list("/proc/self/fd")
+  local t = task.spawn(crypto.digest_file, "sha256", dir.path .. "/large")
+  task.yield()
+  t:cancel("enough")
+  pcall(t.join, t)
+  local _ <close> = task.within(20)
+  while #sys.list("/proc/self/fd") > before do -- the thread ends on its own
+    check.ok(task.sleep(0.01))
+  end
 end)
