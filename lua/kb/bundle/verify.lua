@@ -72,7 +72,8 @@ function M.check(dir)
     return nil, message, code
   end
   local blobs, names = bundle.blobs(dir, manifest.items), owners(manifest.items)
-  local report = { items = #manifest.items, blobs = #blobs, bytes = 0, findings = extra(dir, names) }
+  local report = { items = #manifest.items, blobs = #blobs, bytes = 0,
+    findings = extra(dir, names) }
   for _, blob in ipairs(blobs) do
     report.bytes = report.bytes + blob.size
   end
