@@ -1,5 +1,6 @@
 --- Facts about what a host has of the bundle.
 local kb = require "kb"
+local relay = require "kb.relay.script"
 
 local M = {}
 
@@ -20,6 +21,22 @@ M.blobs = kb.fact {
       blobs[name] = #name == 64 and math.tointeger(tonumber(size)) or nil
     end
     return blobs
+  end,
+  bare = {},
+}
+
+--- What transfers that died have left on a host: keys for a relay, and a relay's own directories.
+-- @param user string: who logs in there
+-- @return list of strings
+M.leftovers = kb.fact {
+  name = "bundle.leftovers",
+  command = relay.leftovers,
+  parse = function(out)
+    local list = {}
+    for line in out:gmatch("[^\n]+") do
+      list[#list + 1] = line
+    end
+    return list
   end,
   bare = {},
 }

@@ -5,6 +5,7 @@ local declarations = require "kb.bundle.declaration"
 local facts = require "modules.bundle.facts"
 local kb = require "kb"
 local make = require "kb.bundle.make"
+local push = require "modules.bundle.push"
 
 local M = {}
 
@@ -84,22 +85,6 @@ local function links_of(dir)
   return links, count
 end
 
--- The blobs that a host has not, and what it will have.
-local function missing_blobs(wanted, there)
-  local list, bytes, after = {}, 0, {}
-  for sha256, size in pairs(there) do
-    after[sha256] = size
-  end
-  for _, blob in ipairs(wanted) do
-    if there[blob.sha256] ~= blob.size then
-      list[#list + 1] = blob
-      bytes = bytes + blob.size
-      after[blob.sha256] = blob.size
-    end
-  end
-  return list, bytes, after
-end
-
 -- The lines by which LINK changes the links: those that are wrong or missing, then those that the
 -- bundle does not have ("-").
 local function link_lines(wanted, there)
@@ -147,7 +132,7 @@ M.packages = kb.op {
   end,
   plan = function(args, fact)
     local links, count = links_of(args.bundle)
-    local blobs, bytes, after = missing_blobs(M.blobs(args.bundle, is_package),
+    local blobs, bytes, after = push.missing(M.blobs(args.bundle, is_package),
       fact("bundle.blobs"))
     local lines = link_lines(links, fact("bundle.links", args.path))
     if #blobs == 0 and #lines == 0 then
@@ -159,6 +144,30 @@ M.packages = kb.op {
     end
     return { title = title, actions = actions(args, blobs, lines),
       effect = { { "bundle.blobs", after }, { "bundle.links", args.path, links } } }
+  end,
+}
+
+--- What a host is to have of a bundle, sent over the operator's line once for all hosts.
+-- The bastion, or the host that `relay` names, is sent each blob once and hands it on to the hosts
+-- of the play over their own network, while it is still arriving. What a host has is not sent, nor
+-- the part that came before a transfer broke off. The relay gets no lasting right on the hosts: a
+-- key for this transfer, good for one command and from its address alone, goes at the end, and what
+-- a transfer that died has left is removed. Where that cannot be, the host is sent its blobs
+-- directly, and a warning says why. Put the relay into the play, too, with nothing to have if it
+-- needs nothing: then what died there is removed even when no host lacks anything.
+-- @param bundle path: the bundle on the operator's machine
+-- @param select function: (item) -> boolean: which items of the bundle; absent: all
+-- @param relay any: the name of the host that hands on; false: each host directly; absent: the
+-- bastion that the host is behind
+M.pushed = kb.op {
+  name = "bundle.pushed",
+  args = { { "bundle", "path", "the bundle on the operator's machine", at = 1, required = true },
+    { "select", "function", "(item) -> boolean: which items" },
+    { "relay", "any", "the name of a host that hands on, or false" } },
+  prepare = push.prepare,
+  facts = push.facts,
+  plan = function(args, fact)
+    return push.plan(args, fact, M.blobs(args.bundle, args.select))
   end,
 }
 

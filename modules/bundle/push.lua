@@ -1,49 +1,29 @@
 --- Blobs of a bundle on many hosts, by way of a relay.
 
 local facts = require "modules.bundle.facts"
-local kb = require "kb"
 local relay = require "kb.relay"
 local relays = require "kb.relay.run"
 local script = require "kb.relay.script"
 
 local M = {}
 
--- So often a view is told how far a transfer is, in seconds.
-local OFTEN = 1
-
-local function duration(seconds)
-  return seconds < 90 and ("%d s"):format(seconds // 1) or ("%d min"):format(seconds // 60)
-end
-
--- Tell the views how far it is, how fast and how long it will take.
-local function progress_of(host)
-  local started, first, last = kb.now(), nil, 0
-  return function(done, total)
-    local now = kb.now()
-    first = first or done
-    if now - last < OFTEN and done < total then
-      return
-    end
-    last = now
-    local rate = (done - first) / math.max(now - started, 0.001)
-    local left = rate > 0 and (", %s left"):format(duration((total - done) / rate)) or ""
-    host.run.report:output(host.name, "out", ("%d %% of %d MB, %.1f MB/s%s\n"):format(
-      total > 0 and done * 100 // total or 100, total // 1000000, rate / 1e6, left))
-  end
-end
-
 -- Bring blobs to a host, by a relay or straight from here.
 local function deliver(host, user, by, blobs)
   local node = relays.node(host, user, { path = facts.BLOBS, blobs = blobs, relay = by,
-    progress = progress_of(host) })
+    progress = function(done, total)
+      host.run.report:progress(host.name, done, total)
+    end })
   if by then
     return by:deliver(node)
   end
   return relay.send(node)
 end
 
--- The blobs that a host has not, their bytes, and what it will have.
-local function missing(wanted, there)
+--- The blobs that a host has not.
+-- @param wanted list of {sha256, size, file}
+-- @param there table: what it has, as the fact bundle.blobs tells
+-- @return list, their bytes, and what the host will have
+function M.missing(wanted, there)
   local list, bytes, after = {}, 0, {}
   for sha256, size in pairs(there) do
     after[sha256] = size
@@ -85,7 +65,7 @@ end
 -- @param blobs list: what the host is to have
 -- @return change, or nil and a reason
 function M.plan(args, fact, blobs)
-  local list, bytes, after = missing(blobs, fact "bundle.blobs")
+  local list, bytes, after = M.missing(blobs, fact "bundle.blobs")
   local left = fact("bundle.leftovers", args.login)
   local titles, change = {}, { actions = {}, effect = {} }
   if #left > 0 then
@@ -94,8 +74,8 @@ function M.plan(args, fact, blobs)
     change.effect[1] = { "bundle.leftovers", args.login, {} }
   end
   if #list > 0 then
-    titles[#titles + 1] = ("send %d blobs, %.1f MB%s"):format(#list, bytes / 1e6,
-      args.relay_name and ", by way of " .. args.relay_name or "")
+    titles[#titles + 1] = ("send %d blob%s, %.1f MB%s"):format(#list,
+      #list == 1 and "" or "s", bytes / 1e6, args.relay_name and ", by way of " .. args.relay_name or "")
     table.insert(change.actions, { call = function()
       return args.deliver(list)
     end })
