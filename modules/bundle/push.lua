@@ -74,8 +74,9 @@ function M.plan(args, fact, blobs)
     change.effect[1] = { "bundle.leftovers", args.login, {} }
   end
   if #list > 0 then
-    titles[#titles + 1] = ("send %d blob%s, %.1f MB%s"):format(#list,
-      #list == 1 and "" or "s", bytes / 1e6, args.relay_name and ", by way of " .. args.relay_name or "")
+    local way = args.relay_name and ", by way of " .. args.relay_name or ""
+    titles[#titles + 1] = ("send %d blob%s, %.1f MB%s"):format(#list, #list == 1 and "" or "s",
+      bytes / 1e6, way)
     table.insert(change.actions, { call = function()
       return args.deliver(list)
     end })
