@@ -1,0 +1,104 @@
+-- What etcdctl, HAProxy, kubeadm, kubectl and the kubelet print, as facts.
+local test = ...
+local check = require "lib.check"
+local fact = require "kb.fact"
+local kubectl = require "modules.kubectl"
+
+local function parsed(name, out, code, ...)
+  return fact.find(name).parse(out, code or 0, ...)
+end
+
+test("etcd's members, of 3.4 with learners and of 3.3 without, and who is healthy", function()
+  local out = [[
+8e9e05c52164694, started, m0, https://10.0.0.10:2380, https://10.0.0.10:2379, false
+91bc3c398fb3c146, started, m1, https://10.0.0.11:2380, https://10.0.0.11:2379, true
+fd422379fda50e48, unstarted, , https://10.0.0.12:2380, , false
+{"level":"warn","ts":"2026-11-23","msg":"retrying of unary invoker failed"}
+https://10.0.0.10:2379 is healthy: successfully committed proposal: took = 9.2ms
+https://10.0.0.11:2379 is unhealthy: failed to commit proposal: context deadline exceeded
+]]
+  check.equal(parsed("etcd.members", out), {
+    m0 = { id = "8e9e05c52164694", started = true, learner = false, healthy = true },
+    m1 = { id = "91bc3c398fb3c146", started = true, learner = true, healthy = false },
+    fd422379fda50e48 = { id = "fd422379fda50e48", started = false, learner = false,
+      healthy = false } })
+  check.equal(parsed("etcd.members",
+    "1a, started, m0, https://10.0.0.10:2380, https://10.0.0.10:2379\n").m0.learner, false)
+  check.equal(parsed("etcd.members", "Error: context deadline exceeded\n", 1), false)
+end)
+
+test("what HAProxy thinks of its servers", function()
+  local head = "# pxname,svname,qcur,qmax,scur,smax,slim,stot,bin,bout,dreq,dresp,ereq,econ,eresp,"
+    .. "wretr,wredis,status,weight\n"
+  local function line(proxy, server, status)
+    return ("%s,%s,%s%s,1\n"):format(proxy, server, (","):rep(15), status)
+  end
+  local out = head .. line("apiserver", "FRONTEND", "OPEN") .. line("masters", "m0", "UP")
+    .. line("masters", "m1", "UP 1/3") .. line("masters", "m2", "DRAIN (agent)")
+    .. line("masters", "BACKEND", "UP") .. line("other", "x", "UP")
+  check.equal(parsed("haproxy.servers", out, 0, "masters"), { m0 = "UP", m1 = "UP", m2 = "DRAIN" })
+  check.equal(parsed("haproxy.servers", "", 0, "masters"), false)
+end)
+
+test("how far a host is, and how its last attempt ended", function()
+  local whole = "manifests/kube-apiserver.yaml\nadmin.conf\nkubelet.conf\nclient\n"
+  local cases = {
+    { "", false, false, false, false }, { whole, true, true, false, false },
+    { "done\n" .. whole, true, true, false, false },
+    { "failed\n" .. whole, true, true, true, false }, { "failed\n", false, false, false, false },
+    { "running\n" .. whole, true, false, false, true },
+    { "manifests/kube-apiserver.yaml\n", true, false, true, false },
+    { "bootstrap-kubelet.conf\n", false, false, true, false } }
+  for _, case in ipairs(cases) do
+    local now = parsed("kubeadm.node", case[1])
+    check.equal({ now.master, now.joined, now.half, now.running }, { table.unpack(case, 2) },
+      case[1])
+  end
+end)
+
+test("tokens by their ids; the rest of them is not kept", function()
+  check.equal(parsed("kubeadm.tokens", "TOKEN                     TTL\n"
+    .. "abcdef.0123456789abcdef   23h  2026-11-24T19:00:00Z\n"), { abcdef = true })
+  check.equal(parsed("kubeadm.tokens", "", 1), false)
+end)
+
+test("how a manifest differs, and why it cannot be compared", function()
+  local function state(code, text, errors)
+    return parsed("kubectl.difference",
+      ("code %d\n%s\nerrors\n%s"):format(code, text, errors)).state
+  end
+  check.equal({ state(0, "", ""), state(1, "-a\n+b", ""), state(1, "",
+    'error: unable to recognize "x": no matches for kind "IPAddressPool" in version "m/v1"\n'),
+    state(1, "", 'Error from server (NotFound): namespaces "x" not found\n'),
+    state(1, "", "The connection to the server 10.0.0.1:6443 was refused - did you\n"),
+    state(1, "", 'Error from server (Invalid): Service "x" is invalid: spec.ports: Required\n'),
+    parsed("kubectl.difference", "stale\n").state },
+    { "same", "different", "unknown kind", "different", "unreachable", "refused", "stale" })
+end)
+
+test("what ready means, by kind", function()
+  local function deployment(of, ready, observed)
+    return { kind = "Deployment", metadata = { generation = 2 }, spec = { replicas = of },
+      status = { observedGeneration = observed, readyReplicas = ready, updatedReplicas = ready } }
+  end
+  local function daemon_set(of, ready)
+    return { kind = "DaemonSet", metadata = {}, status = { desiredNumberScheduled = of,
+      numberReady = ready, updatedNumberScheduled = ready } }
+  end
+  local function node(status)
+    return { kind = "Node", status = { conditions = { { type = "Ready", status = status } } } }
+  end
+  local is = kubectl.is_ready
+  check.equal({ is(deployment(3, 3, 2)), is(deployment(3, 2, 2)), is(deployment(3, 3, 1)),
+    is(daemon_set(2, 2)), is(daemon_set(0, 0)), is(daemon_set(2, 1)), is(node "True"),
+    is(node "Unknown"), is(false) },
+    { true, false, false, true, false, false, true, false, false })
+end)
+
+test("the kubelet's arguments that kubeadm chose", function()
+  check.equal(parsed("kubelet.flags", 'KUBELET_KUBEADM_ARGS="--cgroup-driver=systemd '
+    .. '--network-plugin=cni --pod-infra-container-image=k8s.gcr.io/pause:3.2"\n'),
+    { ["cgroup-driver"] = "systemd", ["network-plugin"] = "cni",
+      ["pod-infra-container-image"] = "k8s.gcr.io/pause:3.2" })
+  check.equal(parsed("kubelet.flags", ""), false)
+end)
