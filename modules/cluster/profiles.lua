@@ -16,8 +16,8 @@ local apis = {
 -- Each entry holds from its minor version on, until a later one says otherwise.
 local since = {
   { 13, repository = "k8s.gcr.io", health = "/healthz", -- readyz came with 1.16
-    -- kubeadm's checks NumCPU and Mem: 2 cores, 1700 MB for a master (unchanged to 1.36)
-    cores = 2, memory = 1700,
+    -- kubeadm's check NumCPU, unchanged to 1.36; 1 GB is what masters of 1.13 were seen to run in
+    cores = 2, memory = 900,
     docker = true, docker_newest = "18.06", runtime = "docker", -- SystemVerification of 1.13
     containerd = { "1.2.0" }, cgroup_driver = "systemd", cgroup_v2 = false,
     certs_command = "kubeadm alpha certs", drain_flag = "--delete-local-data",
@@ -32,6 +32,7 @@ local since = {
   { 16, health = "/readyz" },
   { 17, docker_newest = "19.03" }, -- SystemVerification's list; newer ones only warn
   { 18, pause = "3.2" },
+  { 19, memory = 1700 }, -- kubeadm's check Mem, unchanged to 1.36
   { 20, labels = { "node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master" },
     certs_command = "kubeadm certs", drain_flag = "--delete-emptydir-data",
     containerd = { "1.4.0" }, -- what CRI v1alpha2 of 1.20 was tested with
@@ -108,11 +109,23 @@ function M.of(minor)
   return profile
 end
 
+-- major and minor in one number, and the patch
 local function parts(version)
   local major, minor, patch = version:match("^v?(%d+)%.(%d+)%.?(%d*)")
   if major then
     return tonumber(major) << 16 | tonumber(minor), tonumber(patch) or 0
   end
+end
+
+--- Whether a version is another one or newer.
+-- @param version string: "3.4.23"
+-- @param oldest string
+-- @return boolean; false also for what is no version
+function M.at_least(version, oldest)
+  local release, patch = parts(version)
+  local its_release, its_patch = parts(oldest)
+  return release ~= nil and (release > its_release or release == its_release
+    and patch >= its_patch)
 end
 
 --- Whether a version of containerd will do: in a release that the profile names, from its patch on;

@@ -31,6 +31,19 @@ M.status = kb.fact {
   bare = false,
 }
 
+--- The version of the etcd that is installed.
+-- @return string "3.4.23"; false when there is none
+M.version = kb.fact {
+  name = "etcd.version",
+  command = function()
+    return "etcd --version 2>/dev/null"
+  end,
+  parse = function(out)
+    return out:match("etcd Version: (%d+%.%d+%.%d+)") or false
+  end,
+  bare = false,
+}
+
 --- The members of the cluster as this one knows them, each asked whether it is healthy.
 -- @return table: name -> { id (as etcd prints it), started, learner, healthy (booleans) }; a member
 -- that has never started is named by its id; false when etcd does not answer

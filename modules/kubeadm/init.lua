@@ -4,6 +4,7 @@ local cluster_pki = require "kb.pki.kubeadm"
 local config = require "modules.kubeadm.config"
 local files = require "modules.files"
 local kb = require "kb"
+local minimums = require "modules.kubeadm.minimums"
 local pki = require "modules.pki"
 local plan = require "modules.kubeadm.plan"
 
@@ -143,6 +144,7 @@ end
 -- @param c table: the cluster's settings
 function M.first_master(host, c)
   M.shared_certificates(host, c)
+  minimums.check(host, c)
   files.file(host, { INIT, content = config.init(c, node_of(c, host)), mode = "0600" })
   M.init(host, { INIT, skip_phases = c.skip_phases, ignore = c.ignore_preflight })
 end
@@ -182,6 +184,7 @@ end
 
 -- The configuration holds a token, which ends; it is written only when the host is to join.
 local function join(host, c, as_master)
+  minimums.check(host, c)
   local now = host:fact("kubeadm.node")
   if not (now.joined or now.running or now.half) then
     local token, hash = token_for(host, c), pki.ca_hash(c.store, "ca")
@@ -233,6 +236,21 @@ function M.remove(host, c)
   M.absent(host, {})
 end
 
+-- The last that kubeadm does to a master is to mark it as one.
+local function role_gate(host, c)
+  kb.gate(host, { host.name .. " has the role of a master in the cluster", within = 60,
+    fact = { "kubectl.get", "/etc/kubernetes/admin.conf", "node", host.name, "" },
+    holds = function(node)
+      for _, label in ipairs(c.profile.labels) do
+        if not node or ((node.metadata or {}).labels or {})[label] == nil then
+          return false
+        end
+      end
+      return true
+    end,
+    evidence = { "kubectl --kubeconfig /etc/kubernetes/admin.conf get nodes --show-labels" } })
+end
+
 -- The API server's certificate is good for every name that it is called by.
 local function names_gate(host, c)
   local node = node_of(c, host)
@@ -250,7 +268,8 @@ local function names_gate(host, c)
   end
 end
 
---- The gate: this master's API answers that it is ready, with a certificate for all its names.
+--- The gate: this master's API answers that it is ready, with a certificate for all its names, and
+-- the cluster knows it as a master.
 -- @param host host
 -- @param c table: the cluster's settings
 function M.gate(host, c)
@@ -261,6 +280,7 @@ function M.gate(host, c)
     end,
     evidence = plan.evidence() })
   names_gate(host, c)
+  role_gate(host, c)
 end
 
 --- The gate: these nodes are Ready, as a master sees them.

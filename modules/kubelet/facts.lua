@@ -21,6 +21,20 @@ END]]
   bare = false,
 }
 
+--- The version of control groups that the host has: 1 or 2.
+-- @return integer
+M.cgroups = kb.fact {
+  name = "kubelet.cgroups",
+  constant = true,
+  command = function()
+    return "stat -f -c %T /sys/fs/cgroup"
+  end,
+  parse = function(out)
+    return out:find("cgroup2fs", 1, true) and 2 or 1
+  end,
+  bare = 2,
+}
+
 --- The kubelet's arguments that kubeadm chose for this host.
 -- @return table: name without dashes -> value; false when kubeadm has not been here
 M.flags = kb.fact {

@@ -2,8 +2,8 @@
 
 local M = {}
 
--- kubeadm's own minimum for a master is 1700 MB (from 1.19 on it insists) and 2 cores.
-local MEMORY, MASTER_MEMORY, MEMORY_SINCE, CORES = 900, 1700, 19, 2
+-- What a worker needs (MB); a master's minimum is in the profile of its version.
+local MEMORY = 900
 -- Images, packages and what runs from them; a node that has them needs room for logs only.
 local DISK, DISK_LATER = 4000, 500
 -- Seconds that hosts may differ: etcd and leases take more, people who compare logs do not.
@@ -37,14 +37,13 @@ end
 
 local function check_size(node, c, found)
   local now = node.host
-  local memory = node.roles.masters and c.minor >= MEMORY_SINCE and not ignores(c, "Mem")
-    and MASTER_MEMORY or MEMORY
+  local memory = node.roles.masters and not ignores(c, "Mem") and c.profile.memory or MEMORY
   if (node.roles.masters or node.roles.workers) and now.memory < memory then
     found("memory", ("%d MB, at least %d are needed"):format(now.memory, memory))
   end
-  if node.roles.masters and now.cores < CORES and not ignores(c, "NumCPU") then
+  if node.roles.masters and now.cores < c.profile.cores and not ignores(c, "NumCPU") then
     found("cores", ("%d: a master needs %d, or ignore_preflight: [NumCPU]"):format(now.cores,
-      CORES))
+      c.profile.cores))
   end
   local disk = (not node.marks or node.marks.joined or node.roles.bastion) and DISK_LATER or DISK
   if now.disk < disk then

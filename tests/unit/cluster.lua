@@ -4,6 +4,7 @@ local test = ...
 local check = require "lib.check"
 local cluster = require "modules.cluster"
 local cluster_check = require "modules.cluster.check"
+local minimums = require "modules.kubeadm.minimums"
 local network = require "modules.cluster.network"
 local profiles = require "modules.cluster.profiles"
 local program = require "lib.program"
@@ -143,6 +144,20 @@ test("a profile is what its version has, and takes the containerd that goes with
   check.equal({ takes(p20, "1.6.20~ds1"), takes(p36, "1.7.28"), takes(p36, "2.2.1"),
     takes(p36, "2.4.0"), takes(profiles.of(32), "1.7.23"), takes(profiles.of(32), "1.7.24") },
     { true, false, true, true, false, true })
+end)
+
+test("what a host has too little of for a version, all at once", function()
+  local function of(version, has)
+    local c = cluster_check.read(with { version = version, runtime = "containerd" }, nodes)
+    return minimums.findings(c, has)
+  end
+  check.equal(of("1.20.2", { containerd = "1.6.20", etcd = "3.4.23", cgroups = 1 }), {})
+  check.equal(of("1.20.2", { containerd = false, etcd = false, cgroups = 1 }), {})
+  local found = of("1.36.4", { containerd = "1.7.28", etcd = "3.5.23", cgroups = 1 })
+  check.equal(#found, 3, table.concat(found, "\n"))
+  check.contains(found[1], "containerd 1.7.28: Kubernetes 1.36.4 needs 2.2.0, 2.3.0 or newer")
+  check.contains(found[2], "etcd 3.5.23: kubeadm 1.36.4 takes 3.5.24 or newer")
+  check.contains(found[3], "control groups of version 1")
 end)
 
 test("networks: what they hold, and what overlaps", function()

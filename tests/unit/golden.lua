@@ -94,6 +94,7 @@ local function render(c)
   local files = { ["haproxy.cfg"] = haproxy.text(c), ["etcd.env"] = etcd.environment(c, masters[1]),
     ["kubelet-drop-in.conf"] = kubelet.drop_in { node_ip = masters[1].address,
       labels = { disk = "ssd" }, taints = {}, args = c.kubelet.extra_args } }
+  files["profile.yaml"] = yaml.dump(c.profile, { sort = true })
   kubeadm_files(c, files)
   files[c.runtime == "docker" and "daemon.json" or "containerd.toml"] = c.runtime == "docker"
     and docker_json() or containerd_toml(c)
