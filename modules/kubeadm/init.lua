@@ -283,15 +283,13 @@ function M.gate(host, c)
   role_gate(host, c)
 end
 
---- The gate: these nodes are Ready, as a master sees them.
--- @param host host: a master
--- @param names list of strings
-function M.nodes_gate(host, names)
+-- These nodes are Ready, as a master sees them.
+local function nodes_gate(master, names)
   local ready = {}
   for _, name in ipairs(names) do
     ready[name] = "Ready"
   end
-  kb.gate(host, { ("%d nodes are Ready"):format(#names), within = 180, fact = { "kubeadm.nodes" },
+  kb.gate(master, { ("%d nodes are Ready"):format(#names), within = 180, fact = { "kubeadm.nodes" },
     becomes = ready,
     holds = function(nodes)
       for _, name in ipairs(names) do
@@ -302,6 +300,42 @@ function M.nodes_gate(host, names)
       return true
     end,
     evidence = { "kubectl --kubeconfig /etc/kubernetes/admin.conf get nodes,pods -A -o wide" } })
+end
+
+-- Why a node is not Ready is known to its kubelet; what keeps it so often is its disk.
+local NOT_READY = "journalctl -u kubelet -n 20 --no-pager; df -h /var/lib; ls /etc/cni/net.d"
+
+--- The gate: the node is Ready, as a master sees it. All nodes of the run are waited for together;
+-- one that does not become Ready fails by itself.
+-- @param host host
+-- @param c table: the cluster's settings
+function M.ready(host, c)
+  local names = {}
+  for _, name in ipairs(kb.working(host, "masters:workers")) do
+    names[#names + 1] = kb.takes_part(host, name) and name or nil
+  end
+  local function of_first(what, fn)
+    return kb.once(host, what, function()
+      return kb.on(host, c.masters[1].name, fn)
+    end)
+  end
+  local ok, e = pcall(of_first, "nodes are ready", function(master)
+    nodes_gate(master, names)
+  end)
+  if ok then
+    return
+  elseif type(e) ~= "table" or e.kind ~= "failed" then
+    error(e, 0)
+  end
+  local nodes = of_first("nodes that are ready", function(master)
+    return master:fact("kubeadm.nodes")
+  end)
+  if not nodes then
+    error(e, 0) -- nobody knows: the API does not answer
+  elseif nodes[host.name] ~= "Ready" then
+    host:fail(("the node is %s after 180 s"):format(nodes[host.name] or "not there"),
+      { evidence = host:read(NOT_READY).out })
+  end
 end
 
 return M

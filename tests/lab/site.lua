@@ -80,6 +80,7 @@ test("site.lua: dry run, run, a second run that changes nothing, and one more wo
   compare(said, done)
   local again, time = site(inventory)
   note("second run: %d changes in %.1f s", again.summary.steps.changed, time)
+  show(again)
   check.equal(again.summary.steps.changed, 0)
   check.equal(ready(lab), 5)
   check.ok(sys.write_file(inventory, whole))
