@@ -36,6 +36,12 @@ return {
   { "etcd.service", "starts", given = { unit "inactive", since }, args = { "m0" },
     title = "start etcd.service" },
   { "etcd.service", "runs", given = { unit "active", since }, args = { "m0" }, same = "" },
+  with(restart("a member that answers is left alone", "m0 m1 m2"),
+    { args = { "m0", watch = { "/etc/default/etcd" }, first = true }, same = "" }),
+  { "etcd.service", "none answers", given = { unit "active", since, changed,
+    { "etcd.members", false } },
+    args = { "m0", watch = { "/etc/default/etcd" }, first = true, interrupt = true },
+    title = "restart etcd.service: /etc/default/etcd has changed" },
   with(restart("others are healthy", "m0 m1 m2"),
     { title = "restart etcd.service: /etc/default/etcd has changed" }),
   with(restart("another one is ill", "m0 m1 -m2"), { refuses =

@@ -33,6 +33,7 @@ end
 -- @param state string: running or stopped
 -- @param enabled boolean: whether it starts at boot
 -- @param watch list: what needs a restart when it changes
+-- @param first boolean: a member that answers is not started again, whatever has changed
 -- @param interrupt boolean: accept that the cluster may stop meanwhile
 M.service = kb.op {
   name = "etcd.service",
@@ -40,14 +41,16 @@ M.service = kb.op {
     { "state", { "running", "stopped" }, "whether it runs", default = "running" },
     { "enabled", "boolean", "whether it starts at boot", default = true },
     { "watch", "list", "what needs a restart when it changes", default = {} },
+    { "first", "boolean", "a member that answers is not started again", default = false },
     { "interrupt", "boolean", "accept that the cluster may stop meanwhile", default = false } },
   prepare = function(host, args)
     args.member = args.member or host.name
     return args
   end,
   plan = function(args, fact)
+    local watch = args.first and fact("etcd.members") and {} or args.watch
     local change, reason = kb.plan(systemd.unit, fact, { "etcd", state = args.state,
-      enabled = args.enabled, watch = args.watch })
+      enabled = args.enabled, watch = watch })
     if not change then
       return nil, reason
     end
@@ -113,7 +116,7 @@ function M.member(host, c)
   certificates(host, c)
   files.directory(host, { c.etcd.data_dir, owner = "etcd", group = "etcd", mode = "0700" })
   files.file(host, { SETTINGS, content = config.environment(c, member_of(c, host.name)) })
-  M.service(host, { watch = host:fact("etcd.members") and {} or watched(host) })
+  M.service(host, { watch = watched(host), first = true })
 end
 
 --- Let a member that runs take up what was changed since it was started: for one host after the
