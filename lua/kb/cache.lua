@@ -113,15 +113,20 @@ function Cache:_stated(key, name, ...)
   return self.stated[key] or 0
 end
 
+-- Changes that may make what they do not state, by their scope.
+local making = { made = true, more = true, anything = true }
+
 --- The newest foretold change that may make what is not there, unless a later one said otherwise.
+-- @param others boolean: leave out those that make what belongs to them
 -- @param name string or nil: the question that is answered by "there is none"; nil: any
 -- @param ... its arguments
 -- @return table: unknown; nil when there is none
-function Cache:making(name, ...)
+function Cache:making(others, name, ...)
   local stamp = name and self:_stated(fact.key(name, ...), name, ...) or 0
   for i = #self.foretold, 1, -1 do
     local change = self.foretold[i]
-    if change.stamp > stamp and (change.scope == "anything" or change.scope == "more") then
+    local makes = making[change.scope] and not (others and change.scope == "made")
+    if makes and change.stamp > stamp then
       return change
     end
   end
@@ -131,9 +136,9 @@ end
 -- @param effect list: entries { fact name, arguments..., value }, or functions
 -- (name, arguments...) -> found, value for whole families of facts
 -- @param title string: the change, for "known after …"
--- @param scope string: "host" (the effect says what it changes there), "more" (the same, and it may
--- make what is not there), "anything" (nobody has said what it changes) or "elsewhere" (it is not a
--- change of this host)
+-- @param scope string: "host" (the effect says what it changes there), "made" (the same, but it may
+-- make more), "more" (what it makes more may be anybody's: packages), "anything" (nobody has said
+-- what it changes) or "elsewhere" (it is not a change of this host)
 function Cache:assume(effect, title, scope)
   local change = { stamp = self:_tick(), unknown = unknown.new("known after: " .. title),
     effect = effect, scope = scope or "host" }

@@ -120,7 +120,7 @@ end
 function Host:fact(name, ...)
   local value = self:_fact(nil, name, ...)
   local soon = value == false and not self.run.apply
-    and self.machine:may_be_made(self:_user(), name, ...)
+    and self.machine:may_be_made(self:_user(), false, name, ...)
   if soon then
     unknown.stop(soon, ("the playbook asks %s; there is none now, and may be one"):format(
       table.concat({ name, ... }, " ")))
@@ -148,7 +148,7 @@ end
 
 -- Why a dry run cannot exclude that something is there which is not there now.
 function Host:_doubt(as)
-  return self.machine:may_be_made(self:_user(as))
+  return self.machine:may_be_made(self:_user(as), false)
 end
 
 --- Run a command that only reads; a dry run runs it, too.

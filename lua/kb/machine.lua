@@ -279,10 +279,11 @@ end
 
 --- Whether a dry run has foretold something that may make what is not there.
 -- @param user string or nil
+-- @param others boolean: leave out commands, which make what belongs to them
 -- @param ... the name and arguments of the fact whose answer is that there is none; nothing: any
 -- @return unknown, or nil
-function Machine:may_be_made(user, ...)
-  local change = self:_cache(user):making(...)
+function Machine:may_be_made(user, others, ...)
+  local change = self:_cache(user):making(others, ...)
   return change and change.unknown
 end
 

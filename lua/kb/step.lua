@@ -163,7 +163,8 @@ end
 
 -- Whether the effect says all that the change will have changed.
 local function scope_of(change)
-  return (change.unstated or change.more) and "anything" or change.partial and "more" or "host"
+  return change.unstated and "anything" or change.more and "more" or change.partial and "made"
+    or "host"
 end
 
 -- A dry run cannot know whether the change is needed.

@@ -96,6 +96,7 @@ local function helper(h, list)
   end
 end
 helper(host, { "a", "b" })
+files.file(host, { "/f", backup = false, sensitive = true, timeout = 5 })
 files.template(host, { "/f", from = "good.j2", vars = { mine = 1 } })
 local r = files.file(host, { "/g", content = tostring(host.vars.port) })
 if r.changed then kb.on(host, "h2", function(other) return other.vars.port end) end

@@ -148,9 +148,10 @@ function Walk:_argument(o, key, value, host)
   if entry and not known then
     return entry
   end
+  local shown = known and given or not known and "" -- false is a value, too
   -- an undeclared one is refused by the whole declaration, with a suggestion
   local declared = entry and { entry } or o.declared
-  local ok, e = pcall(args.check, declared, { [key] = known and given or "" }, o.name)
+  local ok, e = pcall(args.check, declared, { [key] = shown }, o.name)
   if not ok then
     self:_at(value, err.wrap(e).message)
   elseif entry[2] == "mode" and type(given) == "number" then

@@ -44,10 +44,9 @@ target() {
     [ -n "$m" ] || m=$(stat -c %a "$f")
   fi
 }
-label() {
-  [ ! -e /sys/fs/selinux/enforce ] || {
-    [ -e "$f" ] && chcon "--reference=$f" "$t" || restorecon "$t"
-  } 2>/dev/null
+# With SELinux a file keeps its label, and a new one gets that of its name.
+labelled() {
+  [ -e /sys/fs/selinux/enforce ]
 }
 place() {
   [ "$(stat -c %s "$t")" = "$s" ] && [ "$(sum "$t")" = "$h" ] || {
@@ -55,11 +54,14 @@ place() {
     fail 64 "$f arrived damaged"
   }
   dress "$t"
-  label
+  new=
+  [ -e "$f" ] || new=1
+  if labelled && [ -z "$new" ]; then chcon "--reference=$f" "$t" || exit 65; fi
   [ -z "$v" ] || (eval "$v") >&2 || fail 63 "$f: the check of the new content failed"
   [ -z "$b" ] || [ ! -e "$f" ] || ln "$f" "$f$b" || exit 65
   sync "$t" || exit 65
   mv -f -T "$t" "$f" || exit 65
+  if labelled && [ -n "$new" ]; then restorecon "$f" || exit 65; fi
   sync "$d" 2>/dev/null || :
 }
 ]==]
