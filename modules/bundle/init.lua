@@ -63,6 +63,45 @@ function M.images(dir)
   return list
 end
 
+-- Why an item will not do; nil when it will.
+local function unfit(dir, item, version, arch)
+  if version and tostring(item.version):match("^[%d.]+") ~= version then
+    return ("%s %s, and %s is needed"):format(item.name, item.version, version)
+  elseif arch and item.arch and item.arch ~= arch and item.arch ~= "all" then
+    return ("%s for %s, and %s is needed"):format(item.name, item.arch, arch)
+  elseif not bundle.has(dir, item) then
+    return ("%s, but not all of its contents: kbrun bundle verify tells more"):format(item.name)
+  end
+end
+
+--- What a bundle lacks of what is needed of it: items that it does not have, that are of another
+-- version or architecture, or whose contents are not there.
+-- @param dir string: the bundle
+-- @param needs table: images and packages (lists of names), versions (package -> version as
+-- upstream writes it: "1.20.2"), arch ("amd64"; absent: any)
+-- @return list of texts: "no image k8s.gcr.io/pause:3.2", "kubelet 1.19.0-00, and 1.20.2 is needed"
+-- @raise kb.err of kind failed when it is no bundle
+function M.missing(dir, needs)
+  local found, has = {}, { image = {}, deb = {} }
+  for _, item in ipairs(M.items(dir)) do
+    local of_kind = has[item.kind]
+    if of_kind and not (of_kind[item.name] and item.arch ~= needs.arch) then
+      of_kind[item.name] = item
+    end
+  end
+  for _, name in ipairs(needs.images or {}) do
+    local item = has.image[name]
+    found[#found + 1] = not item and "no image " .. name
+      or item and unfit(dir, item, nil, needs.arch)
+  end
+  for _, name in ipairs(needs.packages or {}) do
+    local item, version = has.deb[name], (needs.versions or {})[name]
+    found[#found + 1] = not item and "no package " .. name
+      or item and unfit(dir, item, version, needs.arch)
+  end
+  return found
+end
+
 -- What makes a directory of packages: the packages and apt's index of them.
 local function is_package(item)
   return item.kind == "deb" or item.kind == "file" and item.name == "Packages"

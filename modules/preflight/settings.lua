@@ -39,42 +39,6 @@ local function packages_of(c)
   return names
 end
 
--- What the bundle has: of images and packages, name -> { version, arch }.
-local function contents(dir)
-  local has = {}
-  for _, item in ipairs(bundle.items(dir)) do
-    has[item.name] = item
-  end
-  return has
-end
-
---- What the bundle lacks for this version.
--- @param c table: the cluster's settings
--- @param found function(check, text)
-function M.bundle(c, found)
-  local ok, has = pcall(contents, c.bundle)
-  if not ok then
-    return found("bundle", type(has) == "table" and has.message or tostring(has))
-  end
-  for _, name in ipairs(cluster.images(c, true)) do
-    if not has[name] then
-      found("bundle", ("%s has no image %s"):format(c.bundle, name))
-    end
-  end
-  for _, name in ipairs(packages_of(c)) do
-    if not has[name] then
-      found("bundle", ("%s has no package %s"):format(c.bundle, name))
-    end
-  end
-  for _, name in ipairs { "kubelet", "kubeadm", "kubectl" } do
-    local version = has[name] and has[name].version
-    if version and version:match("^[%d.]+") ~= c.version then
-      found("bundle", ("%s has %s %s, and cluster.version is %s"):format(c.bundle, name, version,
-        c.version))
-    end
-  end
-end
-
 --- The architectures that the bundle's packages are for.
 -- @param c table: the cluster's settings
 -- @return table: architecture -> true; false when there is no such bundle
@@ -90,6 +54,26 @@ function M.architectures(c)
     end
   end
   return found
+end
+
+--- What the bundle lacks for this version, and for the architecture of its own Kubernetes.
+-- @param c table: the cluster's settings
+-- @param found function(check, text)
+function M.bundle(c, found)
+  local versions, architectures = {}, M.architectures(c) or {}
+  for _, name in ipairs { "kubelet", "kubeadm", "kubectl" } do
+    versions[name] = c.version
+  end
+  local arch = next(architectures)
+  local ok, missing = pcall(bundle.missing, c.bundle, { images = cluster.images(c, true),
+    packages = packages_of(c), versions = versions,
+    arch = arch and not next(architectures, arch) and arch or nil })
+  if not ok then
+    return found("bundle", type(missing) == "table" and missing.message or tostring(missing))
+  end
+  for _, text in ipairs(missing) do
+    found("bundle", ("%s has %s"):format(c.bundle, text))
+  end
 end
 
 return M

@@ -149,6 +149,10 @@ local function bundle(dir, without, over)
       table.remove(items, i)
     end
   end
+  check.ok(sys.mkdir(dir .. "/blobs/sha256"))
+  for _, digit in ipairs { "0", "1" } do
+    check.ok(sys.write_file(dir .. "/blobs/sha256/" .. digit:rep(64), "x"))
+  end
   check.ok(sys.write_file(dir .. "/bundle.yaml", yaml.dump { version = 1, items = items }))
   return { bundle = dir }
 end
@@ -165,7 +169,12 @@ test("of the bundle", function()
     "has no image k8s.gcr.io/kube-scheduler:v1.20.2")
   check.contains(of_bundle("kubelet", "kubelet"), "has no package kubelet")
   check.contains(of_bundle("old", "kubeadm", { version = "1.19.0-00" }),
-    "has kubeadm 1.19.0-00, and cluster.version is 1.20.2")
+    "has kubeadm 1.19.0-00, and 1.20.2 is needed")
+  check.contains(of_bundle("arm", "k8s.gcr.io/pause:3.2", { arch = "arm64" }),
+    "has k8s.gcr.io/pause:3.2 for arm64, and amd64 is needed")
+  local partial = bundle(dir.path .. "/whole")
+  check.ok(sys.remove(dir.path .. "/whole/blobs/sha256/" .. ("0"):rep(64)))
+  check.contains(of_settings("bundle", partial), "has haproxy, but not all of its contents")
   check.contains(of_settings("bundle", { bundle = dir.path .. "/none" }), "bundle: ")
   check.ok(sys.mkdir(dir.path .. "/mixed"))
   check.equal(settings.architectures(bundle(dir.path .. "/mixed", "kubelet", { arch = "arm64" })),
