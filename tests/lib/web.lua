@@ -11,7 +11,9 @@ local M = {}
 local Server = {}
 Server.__index = Server
 
-local function certificates(dir)
+--- An authority and a certificate for 127.0.0.1: ca.pem, web.pem and web.key.
+-- @param dir string
+function M.certificates(dir)
   local made = program.run({ "sh", "-ec", [[
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem \
   -subj /CN=test-ca -days 2 -addext basicConstraints=critical,CA:TRUE 2>/dev/null
@@ -30,7 +32,7 @@ end
 function M.start(dir, options)
   sys.mkdir(dir .. "/www")
   if not sys.stat(dir .. "/web.pem") then
-    certificates(dir)
+    M.certificates(dir)
   end
   local process, streams = check.ok(proc.spawn { argv = { "python3",
     sys.self().cwd .. "/tests/lib/web.py", dir, options and options.plain and "http" or "https" },

@@ -109,8 +109,8 @@ local function plan_image(plan, wanted)
     return plan:keep(pinned)
   end
   plan:want(("%s from %s"):format(plans.show(item), wanted.from[1]), nil, function()
-    local made, message, code = registry.fetch(plan.dir, wanted, plan.wanted.arch,
-      pinned and pinned.id)
+    local made, message, code = registry.fetch(plan.dir, wanted, { arch = plan.wanted.arch,
+      ca = plan.wanted.ca, id = pinned and pinned.id })
     return made and { made }, message, code
   end)
 end
