@@ -247,18 +247,19 @@ end)
 
 local faults = {
   { { fils = {} }, "fils: not known here; known are arch" },
-  { { files = { { url = "https://x.org/a", path = "a" } } }, "either url (or urls) or path" },
+  { { files = { { url = "https://example.org/a", path = "a" } } }, "either url (or urls) or path" },
   { { files = { { urls = {} } } }, "either url (or urls) or path" },
-  { { files = { { url = "ftp://x.org/a" } } }, "ftp://x.org/a is refused: say protocols:" },
+  { { files = { { url = "ftp://example.org/a" } } },
+    "ftp://example.org/a is refused: say protocols:" },
   { { files = { { url = "file:///etc/passwd" } } }, "is refused: say protocols: [https, file]" },
-  { { files = { { url = "x.org" } } }, '"x.org" is not a URL' },
-  { { protocols = { "http" }, files = { { url = "http://x.org/a" } } }, "give its sha256" },
-  { { files = { { url = "https://me:secret@x.org/a" } } }, "~/.netrc" },
-  { { files = { { url = "https://x.org/a", sha256 = "12" } } }, "64 hexadecimal digits" },
-  { { files = { { url = "https://x.org/" } } }, "file: a plain name was expected" },
-  { { files = { { url = "https://x.org/a", file = "../b" } } }, "file: a plain name" },
-  { { files = { { url = "https://x.org/Packages" } } }, "apt's index" },
-  { { files = { { url = "https://x.org/a" }, { url = "https://y.org/a" } } },
+  { { files = { { url = "example.org" } } }, '"example.org" is not a URL' },
+  { { protocols = { "http" }, files = { { url = "http://example.org/a" } } }, "give its sha256" },
+  { { files = { { url = "https://example.org:secret@example.org/a" } } }, "~/.netrc" },
+  { { files = { { url = "https://example.org/a", sha256 = "12" } } }, "64 hexadecimal digits" },
+  { { files = { { url = "https://example.org/" } } }, "file: a plain name was expected" },
+  { { files = { { url = "https://example.org/a", file = "../b" } } }, "file: a plain name" },
+  { { files = { { url = "https://example.org/Packages" } } }, "apt's index" },
+  { { files = { { url = "https://example.org/a" }, { url = "https://www.example.org/a" } } },
     "file a is declared twice" },
   { { images = { { from = { "x" } } } }, "either name or archive" },
   { { images = { { archive = "no-such-*.tar" } } }, "no file is called no-such-*.tar" },
@@ -266,7 +267,7 @@ local faults = {
   { { packages = { names = 5 } }, "names: a text or a list of texts" },
   { { packages = { installed = "/nonexistent/status" } }, "no file /nonexistent/status" },
   { { packages = "docker.io" }, "packages: a map was expected" },
-  { { files = { url = "https://x.org/a" } }, "files: a list was expected" },
+  { { files = { url = "https://example.org/a" } }, "files: a list was expected" },
 }
 
 test("what is wrong in a declaration is named", function()
