@@ -3,6 +3,7 @@
 
 local cluster = require "modules.cluster"
 local data = require "kb.data"
+local evidence = require "modules.evidence"
 local files = require "modules.files"
 local json = require "kb.json"
 local kb = require "kb"
@@ -12,6 +13,7 @@ local systemd = require "modules.systemd"
 
 local M = {}
 
+local KUBECONFIG = "/etc/kubernetes/admin.conf"
 local CONFIG, ROUTES = "/etc/cni/net.d/10-bridge.conflist", "/etc/cni/pod-routes"
 
 --- The configuration of the bridge on a node.
@@ -70,8 +72,7 @@ local function cidr_on(master, name, expected)
       holds = function(cidr)
         return cidr
       end,
-      evidence = { "kubectl --kubeconfig /etc/kubernetes/admin.conf get nodes -o wide",
-        "docker ps -a --filter name=k8s_kube-controller-manager 2>/dev/null" } })
+      evidence = { evidence.nodes(KUBECONFIG), evidence.pods(KUBECONFIG), evidence.exited() } })
   end
   return master:fact("kubeadm.pod_cidr", name)
 end

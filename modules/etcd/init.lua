@@ -1,6 +1,7 @@
 --- etcd as a service of systemd, one member a host, with TLS between all.
 
 local cluster_pki = require "kb.pki.kubeadm"
+local evidence = require "modules.evidence"
 local config = require "modules.etcd.config"
 local files = require "modules.files"
 local kb = require "kb"
@@ -61,7 +62,7 @@ M.service = kb.op {
     return change
   end,
   evidence = function()
-    return { "systemctl --no-pager status etcd | head -20", "journalctl -u etcd -n 30 --no-pager" }
+    return { evidence.unit "etcd", evidence.ports(2379, 2380) }
   end,
 }
 
@@ -141,8 +142,8 @@ function M.gate(host, c)
       return status and status.healthy and status.leader and #status.members == #names
     end,
     becomes = { healthy = true, leader = true, members = names },
-    evidence = { "systemctl --no-pager status etcd | head -20",
-      "journalctl -u etcd -n 30 --no-pager", "ss -ltnp 'sport = :2379 or sport = :2380'" } })
+    evidence = { evidence.etcd(c), evidence.unit("etcd", 10), evidence.ports(2379, 2380),
+      evidence.certificate "/etc/etcd/pki/peer.crt" } })
 end
 
 return M

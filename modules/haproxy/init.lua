@@ -1,6 +1,7 @@
 --- HAProxy in front of the API servers.
 
 local config = require "modules.haproxy.config"
+local evidence = require "modules.evidence"
 local files = require "modules.files"
 local kb = require "kb"
 local systemd = require "modules.systemd"
@@ -66,9 +67,10 @@ $_ = join "", <S>; print; exit /\S/' %s %s]]):format(SOCKET,
 -- @param host host
 -- @param names list of strings
 function M.gate(host, names)
-  local up = {}
+  local up, reasons = {}, { evidence.balancer "masters", evidence.unit("haproxy", 8) }
   for _, name in ipairs(names) do
     up[name] = "UP"
+    reasons[#reasons + 1] = evidence.served(name .. ":6443")
   end
   kb.gate(host, { "HAProxy sees " .. table.concat(names, ", ") .. " up", within = 120,
     fact = { "haproxy.servers", "masters" }, becomes = up,
@@ -80,8 +82,7 @@ function M.gate(host, names)
       end
       return true
     end,
-    evidence = { "systemctl --no-pager status haproxy | head -20",
-      "journalctl -u haproxy -n 20 --no-pager" } })
+    evidence = reasons })
 end
 
 return M

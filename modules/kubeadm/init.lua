@@ -2,6 +2,7 @@
 
 local cluster_pki = require "kb.pki.kubeadm"
 local config = require "modules.kubeadm.config"
+local evidence = require "modules.evidence"
 local files = require "modules.files"
 local kb = require "kb"
 local minimums = require "modules.kubeadm.minimums"
@@ -10,6 +11,7 @@ local plan = require "modules.kubeadm.plan"
 
 local M = {}
 
+local KUBECONFIG = "/etc/kubernetes/admin.conf"
 local INIT, JOIN = "/etc/kubernetes/kubeadm-init.yaml", "/etc/kubernetes/kubeadm-join.yaml"
 
 -- The API servers' own copy of the authority of etcd: kubeadm may write it where it uploads
@@ -264,7 +266,7 @@ local function names_gate(host, c)
       end,
       evidence = { ("kubectl --kubeconfig /etc/kubernetes/admin.conf --server https://%s:6443 "
         .. "--tls-server-name %s get --raw /healthz 2>&1 | tail -1"):format(node.address,
-          kb.quote(name)) } })
+          kb.quote(name)), evidence.served(node.address .. ":6443") } })
   end
 end
 
@@ -278,7 +280,7 @@ function M.gate(host, c)
     holds = function(answer)
       return answer == "ok"
     end,
-    evidence = plan.evidence() })
+    evidence = { evidence.etcd(c), table.unpack(plan.evidence()) } })
   names_gate(host, c)
   role_gate(host, c)
 end
@@ -299,7 +301,7 @@ local function nodes_gate(master, names)
       end
       return true
     end,
-    evidence = { "kubectl --kubeconfig /etc/kubernetes/admin.conf get nodes,pods -A -o wide" } })
+    evidence = { evidence.nodes(KUBECONFIG), evidence.pods(KUBECONFIG) } })
 end
 
 -- Why a node is not Ready is known to its kubelet; what keeps it so often is its disk.

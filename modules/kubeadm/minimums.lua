@@ -1,6 +1,7 @@
 --- What a version of Kubernetes needs of what is on a host, checked before kubeadm begins.
 
 local cluster = require "modules.cluster"
+local kb = require "kb"
 
 local M = {}
 
@@ -28,6 +29,14 @@ function M.findings(c, has)
   return list
 end
 
+-- The version of something, or false: also in a preview, when it is still to be installed.
+local function version_of(host, name)
+  local version = kb.after(nil, function()
+    return host:fact(name)
+  end)
+  return not kb.is_unknown(version) and version
+end
+
 --- Refuse a host that has too little for the version of Kubernetes, unless it has joined already.
 -- @param host host
 -- @param c table: the cluster's settings
@@ -38,8 +47,8 @@ function M.check(host, c)
     return
   end
   local list = M.findings(c, { cgroups = host:fact("kubelet.cgroups"),
-    containerd = c.runtime == "containerd" and host:fact("containerd.version"),
-    etcd = host:in_group("masters") and host:fact("etcd.version") })
+    containerd = c.runtime == "containerd" and version_of(host, "containerd.version"),
+    etcd = host:in_group("masters") and version_of(host, "etcd.version") })
   if #list > 0 then
     host:fail(("%d things on this host do not go with Kubernetes %s"):format(#list, c.version),
       { evidence = table.concat(list, "\n") })

@@ -1,6 +1,7 @@
 --- Plans for what kubeadm does on a host.
 
 local attempt = require "modules.kubeadm.attempt"
+local evidence = require "modules.evidence"
 local kb = require "kb"
 
 local M = {}
@@ -17,11 +18,8 @@ local BARE = { master = false, joined = false, half = false, running = false }
 
 --- What explains a failure of kubeadm.
 function M.evidence()
-  return { "systemctl --no-pager status kubelet | head -15",
-    "journalctl -u kubelet -n 30 --no-pager",
-    "docker ps -a --filter status=exited --format '{{.Names}} {{.Status}}' 2>/dev/null | head -10",
-    "crictl ps -a --state exited 2>/dev/null | head -10",
-    "ss -ltnp 'sport = :6443 or sport = :10250'" }
+  return { evidence.exited(), evidence.ports(6443, 10250), evidence.unit("kubelet", 10),
+    evidence.certificate "/etc/kubernetes/pki/apiserver.crt" }
 end
 
 local function refuse_half(now, args)

@@ -3,6 +3,7 @@
 local config = require "modules.kubelet.config"
 local data = require "kb.data"
 local files = require "modules.files"
+local evidence = require "modules.evidence"
 local kb = require "kb"
 local systemd = require "modules.systemd"
 local yaml = require "kb.yaml"
@@ -104,8 +105,7 @@ function M.service(host)
     holds = function(answer)
       return answer
     end,
-    evidence = { "systemctl --no-pager status kubelet | head -15",
-      "journalctl -u kubelet -n 30 --no-pager" } })
+    evidence = { evidence.unit "kubelet", evidence.ports(10248, 10250) } })
 end
 
 return M
