@@ -11,7 +11,8 @@ local M = {}
 -- @return string: shell text
 function M.unit(name, lines)
   return ("systemctl show -p ActiveState,SubState,Result,NRestarts,ExecMainStatus %s "
-    .. "| tr '\\n' ' '; echo; journalctl -u %s -n %d --no-pager -o cat | cut -c1-220"):format(kb.quote(name),
+    .. "| tr '\\n' ' '; echo; "
+    .. "journalctl -u %s -n %d --no-pager -o cat | cut -c1-220"):format(kb.quote(name),
     kb.quote(name), lines or 12)
 end
 
