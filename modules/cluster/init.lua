@@ -102,7 +102,9 @@ function M.certificates(c)
   return {
     kubeadm = { version = c.version, endpoint = c.endpoint, masters = c.masters,
       etcd = "external", etcd_members = c.members, service_subnet = c.service_subnet,
-      domain = c.domain, cluster = c.name, sans = c.sans },
+      domain = c.domain, cluster = c.name, sans = c.sans,
+      -- of what was uploaded kubeadm reads ECDSA keys in SEC 1's form alone, and ours are PKCS#8
+      key = c.certificates == "upload-certs" and "rsa-2048" or nil },
     kubeconfigs = { { name = "admin", cluster = c.name, server = "https://" .. c.endpoint,
       user = c.name .. "-admin", issuer = "ca", profile = "client",
       subject = { CN = "kubernetes-admin", O = "system:masters" } } },
