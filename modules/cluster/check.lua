@@ -37,7 +37,8 @@ local function convert(entry, value, path, found)
   local ok, result = pcall(args.check, { { entry[1], entry[2] } }, { [entry[1]] = value },
     table.concat(path, "."))
   if not ok then
-    found(path, result.message:match("^.-: '.-' (must .*)$") or result.message)
+    local why = result.message:match("^.-: '.-' (must .*)$") or result.message
+    found(path, (why:gsub("got [%w.]+: 0x.*", "got a map or a list")))
     return nil
   end
   result = result[entry[1]]

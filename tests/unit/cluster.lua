@@ -98,7 +98,7 @@ test("several wrong settings are told at once, with file and line, before connec
   check.contains(r.err, ("%s:%d: cluster.version: an exact version"):format(path, lines.version))
   check.contains(r.err, ('%s:%d: cluster.pod_subnett: there is no such setting; did you mean '
     .. '"pod_subnet"?'):format(path, lines.pod_subnett))
-  check.contains(r.err, ("%s:%d: cluster.service_subnet: must be a string"):format(path,
+  check.contains(r.err, ("%s:%d: cluster.service_subnet: must be a string, got a map"):format(path,
     lines.service_subnet))
 end)
 
