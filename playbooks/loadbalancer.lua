@@ -2,8 +2,8 @@
 local kb = require "kb"
 local bundle, cluster, haproxy = kb.use("bundle", "cluster", "haproxy")
 
-kb.play { "load balancer", hosts = "bastion", become = true, needs = { "names" },
-  tags = { "loadbalancer" },
+kb.play { "load balancer", hosts = "bastion", become = true,
+  needs = { "names", "packages to hosts" }, tags = { "loadbalancer" },
   function(host)
     local c = cluster.settings(host)
     bundle.packages(host, { "/var/lib/kbrun/debs", bundle = c.bundle })

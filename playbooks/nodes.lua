@@ -21,8 +21,8 @@ kb.play { "names", hosts = "bastion:masters:workers", become = true,
     names(host, cluster.settings(host))
   end }
 
-kb.play { "nodes", hosts = "masters:workers", become = true,
-  needs = { "preflight", "preflight of workers" }, tags = { "nodes" },
+kb.play { "nodes", hosts = "masters:workers", become = true, needs = { "packages to hosts" },
+  tags = { "nodes" },
   function(host)
     local c = cluster.settings(host)
     swap.off(host, {})

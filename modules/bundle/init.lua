@@ -102,8 +102,10 @@ function M.missing(dir, needs)
   return found
 end
 
--- What makes a directory of packages: the packages and apt's index of them.
-local function is_package(item)
+--- Whether an item belongs into a directory of packages: a package, or apt's index of them.
+-- @param item table: an item of the bundle
+-- @return boolean
+function M.is_package(item)
   return item.kind == "deb" or item.kind == "file" and item.name == "Packages"
 end
 
@@ -111,7 +113,7 @@ end
 local function links_of(dir)
   local links, count = {}, 0
   for _, item in ipairs(M.items(dir)) do
-    if is_package(item) then
+    if M.is_package(item) then
       links[item.file] = item.sha256
       count = count + (item.kind == "deb" and 1 or 0)
     end
@@ -171,7 +173,7 @@ M.packages = kb.op {
   end,
   plan = function(args, fact)
     local links, count = links_of(args.bundle)
-    local blobs, bytes, after = push.missing(M.blobs(args.bundle, is_package),
+    local blobs, bytes, after = push.missing(M.blobs(args.bundle, M.is_package),
       fact("bundle.blobs"))
     local lines = link_lines(links, fact("bundle.links", args.path))
     if #blobs == 0 and #lines == 0 then

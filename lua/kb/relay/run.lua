@@ -40,7 +40,22 @@ local function new_relay(host, name, jumps)
     end }
 end
 
---- The relay by which a host gets its blobs.
+-- The bastions: hosts of the inventory that others are reached through.
+local function bastions(run)
+  if not run.bastions then
+    run.bastions = {}
+    for _, name in ipairs(run.inventory:hosts()) do
+      local settings = run.inventory:connection(name)
+      local jumps = settings and settings.jumps
+      if jumps then
+        run.bastions[jumps[#jumps].name] = true
+      end
+    end
+  end
+  return run.bastions
+end
+
+--- The relay by which a host gets its blobs. A bastion is its own: what it hands on it has.
 -- @param host host
 -- @param wanted string, or nil: a host of the inventory; nil means the last bastion on the way
 -- @return relay; or nil when nothing is on the way
@@ -51,6 +66,7 @@ function M.of(host, wanted)
     jumps = host.machine.settings.jumps
   end
   local name = wanted or jumps and jumps[#jumps].name
+    or bastions(run)[host.name] and host.name
   if not name then
     return nil
   end
