@@ -35,7 +35,9 @@ end
 local function packages_of(c)
   local names = { "kubelet", "kubeadm", "kubectl", "kubernetes-cni", "etcd-server", "etcd-client",
     "haproxy" }
-  names[#names + 1] = c.runtime == "docker" and "docker.io" or "containerd"
+  for _, name in ipairs(c.runtime == "docker" and { "docker.io" } or { "containerd", "cri-tools" }) do
+    names[#names + 1] = name
+  end
   return names
 end
 
