@@ -35,10 +35,8 @@ end
 local function packages_of(c)
   local names = { "kubelet", "kubeadm", "kubectl", "kubernetes-cni", "etcd-server", "etcd-client",
     "haproxy" }
-  for _, name in ipairs(c.runtime == "docker" and { "docker.io" } or { "containerd", "cri-tools" }) do
-    names[#names + 1] = name
-  end
-  return names
+  local of_runtime = c.runtime == "docker" and { "docker.io" } or { "containerd", "cri-tools" }
+  return table.move(of_runtime, 1, #of_runtime, #names + 1, names)
 end
 
 --- The architectures that the bundle's packages are for.

@@ -33,14 +33,18 @@ end
 
 local function containerd(dir)
   local address = dir.path .. "/c.sock"
-  check.ok(sys.write_file(dir.path .. "/config.toml", ([[
+  -- containerd 2 unpacks only for snapshotters that it is told of
+  check.ok(sys.write_file(dir.path .. "/config.toml", ([==[
 version = 2
 root = "%s/c-root"
 state = "%s/c-state"
 disabled_plugins = ["io.containerd.grpc.v1.cri"]
 [grpc]
 address = "%s"
-]]):format(dir.path, dir.path, address)))
+[[plugins."io.containerd.transfer.v1.local".unpack_config]]
+platform = "linux/amd64"
+snapshotter = "native"
+]==]):format(dir.path, dir.path, address)))
   local ctr = { "ctr", "-a", address, "-n", "k8s.io" }
   return daemons.start(dir, "containerd", { "containerd", "-c", dir.path .. "/config.toml" },
     { "ctr", "-a", address, "version" }), ctr, address
