@@ -7,6 +7,7 @@ local declaration = require "kb.bundle.declaration"
 local download = require "kb.bundle.download"
 local make = require "kb.bundle.make"
 local imagefile = require "lib.imagefile"
+local proc = require "kb.core.proc"
 local program = require "lib.program"
 local scratch = require "lib.scratch"
 local sys = require "kb.core.sys"
@@ -307,4 +308,37 @@ test("the playbook makes one; a dry run says what would be fetched and does noth
   check.equal(g.text "a", "text")
   check.contains(play(), "0 changes made, 1 as asked")
   check.equal(#g.server:asked(), 1)
+end)
+
+test("a run that is killed leaves bundle.yaml whole, and the next one goes on", function()
+  local g <close> = ground()
+  g.server:put("a", "text")
+  local url = g.server:put("b", big)
+  check.ok(g.make { files = { { url = g.server.url .. "a" } } })
+  local before = sys.read_file(bundle.path(g.dir))
+  check.ok(sys.write_file(g.path .. "/wanted.yaml", ("ca: %s\nfiles:\n- url: %sa\n- url: %s\n")
+    :format(g.server.ca, g.server.url, url)))
+  g.server:forget()
+  g.server:misbehave("b", "stall=500000")
+  local argv = { program.kbrun, sys.self().cwd .. "/playbooks/bundle.lua", "-e",
+    "bundle=" .. g.dir, "-e", "declaration=" .. g.path .. "/wanted.yaml" }
+  local process = check.ok(proc.spawn { argv = argv, cwd = g.path, stdin = "null",
+    stdout = "null", stderr = "null" })
+  local part = download.part(g.dir, { urls = { url } })
+  do
+    local _ <close> = task.within(60)
+    repeat
+      check.ok(task.sleep(0.02))
+    until (sys.stat(part) or { size = 0 }).size > 400000
+  end
+  process:kill(9)
+  check.equal({ process:wait() }, { nil, "KILL" })
+  check.equal(sys.read_file(bundle.path(g.dir)), before)
+  g.server:misbehave("b", nil)
+  local r = program.run(argv, { cwd = g.path })
+  check.equal(r.status, 0, r.out .. r.err)
+  check.equal(g.text "b" == big, true)
+  local asked = g.server:asked()
+  check.equal({ #asked, asked[1] }, { 2, "b - 200" })
+  check.equal(tonumber(asked[2]:match("^b (%d+)%- 206$")) > 400000, true, asked[2])
 end)

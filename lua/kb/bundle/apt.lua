@@ -25,7 +25,7 @@ local function options_of(root, request)
 end
 
 local function apt(root, request, ...)
-  local argv = { "apt-get", "-q=2" }
+  local argv = { "apt-get", "-q" }
   for _, option in ipairs(options_of(root, request)) do
     argv[#argv + 1] = "-o"
     argv[#argv + 1] = option
@@ -69,7 +69,10 @@ end
 
 -- Where a file: URI leads; nil for others.
 local function local_path(uri)
-  return uri:match("^file:/*(/.*)$")
+  local path = uri:match("^file:/*(/.*)$")
+  return path and (path:gsub("%%(%x%x)", function(digits)
+    return string.char(tonumber(digits, 16))
+  end))
 end
 
 -- 'URI' NAME SIZE SHA256:HEX: what apt would fetch, a line each, those of one's own among them.

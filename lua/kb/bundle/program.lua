@@ -47,7 +47,7 @@ function M.run(argv, options)
     streams.stdin:close()
   end
   local out = all_of(streams.stdout)
-  said = said:join()
+  said = said:join() or "" -- none when it was given up
   local status, signal, failure = process:wait()
   if status == 0 then
     return out
