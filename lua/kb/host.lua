@@ -120,7 +120,7 @@ end
 function Host:fact(name, ...)
   local value = self:_fact(nil, name, ...)
   local soon = value == false and not self.run.apply
-    and self.machine:may_be_made(self:_user(), false, name, ...)
+    and self:_may_be_made(nil, false, name, ...)
   if soon then
     unknown.stop(soon, ("the playbook asks %s; there is none now, and may be one"):format(
       table.concat({ name, ... }, " ")))
@@ -146,9 +146,10 @@ function Host:_unread(options)
   return not self.run.apply and self.machine:doubt(self:_user(), options.reads) or nil
 end
 
--- Why a dry run cannot exclude that something is there which is not there now.
-function Host:_doubt(as)
-  return self.machine:may_be_made(self:_user(as), false)
+-- Why a dry run cannot exclude that something is there which is not there now; see
+-- kb.machine's may_be_made.
+function Host:_may_be_made(as, others, ...)
+  return self.machine:may_be_made(self:_user(as), others, ...)
 end
 
 --- Run a command that only reads; a dry run runs it, too.

@@ -260,6 +260,15 @@ function M.missing(ask, message, hint)
   return op.missing(ask, message, hint)
 end
 
+--- Why a dry run cannot exclude that there is by then what a fact says there is not: packages that
+-- are going to be installed may bring it.
+-- @param ask function(fact name, args...): as a plan gets it
+-- @param ... the name and arguments of the fact
+-- @return string: "known after …"; nil when it can
+function M.may_appear(ask, ...)
+  return op.may_appear(ask, ...)
+end
+
 --- The difference of two texts, in unified form.
 -- @param before string
 -- @param after string

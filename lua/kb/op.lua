@@ -60,11 +60,21 @@ end
 
 --- Let plans that ask in this way be told why something that is missing may be there by then.
 -- @param ask function(fact name, args...): as a plan gets it
--- @param doubt function(message) -> string or nil; or another such ask, whose doubt it is to be
+-- @param doubt table: missing (function(message) -> string or nil) and may_appear (function(fact
+-- name, args...) -> string or nil); or another such ask, whose doubt it is to be
 -- @return ask
 function M.doubting(ask, doubt)
   doubts[ask] = doubts[doubt] or doubt
   return ask
+end
+
+--- Why a dry run cannot exclude that there is by then what a fact says there is not.
+-- @param ask function(fact name, args...)
+-- @param ... the name and arguments of the fact
+-- @return string: "known after …"; nil when it can
+function M.may_appear(ask, ...)
+  local doubt = doubts[ask]
+  return doubt and doubt.may_appear(...)
 end
 
 --- What a plan needs is missing; see kb.missing.
@@ -75,7 +85,7 @@ end
 -- @raise kb.err of kind failed: it does not
 function M.missing(ask, message, hint)
   local doubt = doubts[ask]
-  return doubt and doubt(message) or err.raise("failed", message, { hint = hint })
+  return doubt and doubt.missing(message) or err.raise("failed", message, { hint = hint })
 end
 
 --- The declared operations by name.

@@ -184,12 +184,15 @@ function Step:_asker(args)
     return host:_fact(args.as, name, ...)
   end
   self.granted = {}
-  return not host.run.apply and operation.doubting(ask, function(message)
-    local why = host:_doubt(args.as)
+  return not host.run.apply and operation.doubting(ask, { missing = function(message)
+    local why = host:_may_be_made(args.as, false)
     local text = why and ("%s now; %s"):format(message, unknown.reason(why))
     table.insert(self.granted, text)
     return text
-  end) or ask
+  end, may_appear = function(...)
+    local why = host:_may_be_made(args.as, true, ...)
+    return why and unknown.reason(why)
+  end }) or ask
 end
 
 function Step:_plan(given)

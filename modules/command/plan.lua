@@ -40,13 +40,22 @@ function M.questions(args)
   return list
 end
 
+-- What a guard's fact says; an unknown when a dry run cannot know it.
+local function answer_of(args, guard, fact)
+  local asked = question(args, guard)
+  local answer = kb.after(fact, function(ask)
+    return ask(table.unpack(asked))
+  end)
+  local soon = answer == false and guard.fact == "file.exists"
+    and kb.may_appear(fact, table.unpack(asked))
+  return soon and kb.unknown(soon) or answer
+end
+
 -- Why there is nothing to do, if so; and otherwise the guards that a dry run does not know.
 local function look(args, fact)
   local open = {}
   for _, guard in ipairs(guards_of(args)) do
-    local answer = kb.after(fact, function(ask)
-      return ask(table.unpack(question(args, guard)))
-    end)
+    local answer = answer_of(args, guard, fact)
     if kb.is_unknown(answer) then
       open[#open + 1] = { guard = guard, answer = answer }
     elseif (answer and true or false) == guard.over then

@@ -191,3 +191,20 @@ test("a list of which one item is not known ends the preview, and a wrong one is
   check.contains(steps[1], "needs item 1 of its keys, which is known later")
   check.equal(summary.counts.ended, 1)
 end)
+
+test("packages may bring what a command makes, another command may not", function()
+  local steps = preview [[
+  local install = kb.op { name = "t.install", args = {}, plan = function()
+    return { title = "install", effect = {}, more = true }
+  end }
+  command.run(host, { "one", creates = dir .. "/one" })
+  command.run(host, { "two", creates = dir .. "/two" })
+  install(host, {})
+  command.run(host, { "three", creates = dir .. "/three" })
+  command.run(host, { "four", unless = "grep -q y " .. dir .. "/in", reads = { dir .. "/in" } })
+  files.absent(host, { dir .. "/two" })
+  command.run(host, { "five", creates = dir .. "/two", title = "two again" })
+  ]]
+  check.equal(steps, { "changed run: one", "changed run: two", "changed install",
+    "unknown run: three", "changed run: four", "unknown remove DIR/two", "changed two again" })
+end)

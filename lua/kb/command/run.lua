@@ -107,7 +107,7 @@ local function checked(args, options)
 end
 
 local function run(opts, args)
-  local dry_run = opts.dry_run or opts.offline
+  local dry_run = opts.dry_run or opts.offline or false
   local inv, over = load_inventory(opts, args)
   local extra = extra_vars(opts.extra)
   local playbook = checked(args, { inventory = inv, extra_vars = extra })

@@ -27,13 +27,13 @@ kb.play { "material", hosts = "all", become = true, function(host)
   files.directory(host, { DEBS, mode = "0755" })
   files.copy(host, { DEBS .. "/tools.deb", from = host.vars.material .. "/tools.deb" })
   files.copy(host, { DEBS .. "/data.deb", from = host.vars.material .. "/data.deb" })
-  dpkg.packages(host, { DEBS, packages = { "forty-tools" }, held = true })
   command.run(host, { ([[for f in *.deb; do
       dpkg-deb -f "$f"
       echo "Filename: ./$f"
       echo "SHA256: $(sha256sum <"$f" | cut -d' ' -f1)"
       printf 'Size: %s\n\n' "$(stat -c %s "$f")"
     done >Packages]]), cwd = DEBS, creates = DEBS .. "/Packages", title = "index the packages" })
+  dpkg.packages(host, { DEBS, packages = { "forty-tools" }, held = true })
   files.absent(host, { "/etc/apt/sources.list" })
   apt.repository(host, { "forty", uris = { "file:" .. DEBS }, suites = { "./" }, trusted = true })
   apt.updated(host, { "24h" })

@@ -1,0 +1,164 @@
+-- kbrun PLAYBOOK from outside: exit statuses, what is chosen, what is told.
+local test = ...
+local check = require "lib.check"
+local json = require "kb.json"
+local proc = require "kb.core.proc"
+local program = require "lib.program"
+local scratch = require "lib.scratch"
+local sys = require "kb.core.sys"
+local task = require "kb.core.task"
+
+local INVENTORY = [[
+all:
+  hosts:
+    here: {ansible_connection: local}
+    gone: {ansible_host: 127.0.0.1, ansible_port: 1}
+]]
+
+-- Run a playbook given as text on `here`; nil as a pattern means all hosts.
+local function ground(dir)
+  check.ok(sys.write_file(dir .. "/hosts.yaml", INVENTORY))
+  local g = {}
+  function g.argv(text, ...)
+    check.ok(sys.write_file(dir .. "/play.lua", text))
+    return { program.kbrun, dir .. "/play.lua", "-i", dir .. "/hosts.yaml", "-e", "dir=" .. dir,
+      "--retries", "0", ... }
+  end
+  function g.run(...)
+    return program.run(g.argv(...), { env = { XDG_CACHE_HOME = dir .. "/cache" } })
+  end
+  return g
+end
+
+local function play(name, hosts, body, more)
+  return ('local kb = require "kb"\nlocal files, command = kb.use("files", "command")\n'
+    .. 'kb.play { "%s", hosts = "%s", %s function(host)\nlocal dir = host.vars.dir\n%s\nend }\n')
+    :format(name, hosts, more or "", body)
+end
+
+local one_file = play("p", "here", 'files.file(host, { dir .. "/made", content = "x" })')
+
+test("the exit status says how it ended", function()
+  local dir <close> = scratch()
+  local g = ground(dir.path)
+  local r = g.run(one_file, "-n")
+  check.equal(r.status, 0, r.err)
+  check.equal((sys.stat(dir.path .. "/made")), nil)
+  check.equal(g.run(one_file, "-n", "--exit-code").status, 10)
+  check.equal(g.run(one_file).status, 0)
+  check.equal(sys.read_file(dir.path .. "/made"), "x")
+  check.equal(g.run(one_file, "-n", "--exit-code").status, 0)
+  check.equal(g.run(play("p", "nobody", "")).status, 2)
+  check.equal(g.run(one_file, "--colour").status, 2)
+  r = g.run(play("p", "gone", 'command.run(host, { "true" })'))
+  check.equal(r.status, 3, r.out)
+  check.contains(r.out, "1 host unreachable")
+  r = g.run(play("p", "all", 'host:fail("no")', "max_fail = 5,"))
+  check.equal(r.status, 4, "a failure counts for more than a host that is not reached")
+end)
+
+test("an unknown need counts as something to do", function()
+  local dir <close> = scratch()
+  local r = ground(dir.path).run(play("p", "here", [[
+files.file(host, { dir .. "/made", content = "x" })
+command.run(host, { "true", unless = "test -e /etc" })
+]]), "-n")
+  check.contains(r.out, "may run")
+  check.contains(r.out, "1 change to make, 1 that may be needed, 0 as asked")
+end)
+
+test("Ctrl-C ends what runs, says where it stood, and exits with 5", function()
+  local dir <close> = scratch()
+  local g = ground(dir.path)
+  local argv = g.argv(play("p", "here", ('command.run(host, { "echo $$ >%s/pid; sleep 300",'
+    .. ' title = "sleep long" })'):format(dir.path)))
+  local p, io = assert(proc.spawn { argv = argv })
+  io.stdin:close()
+  local pid
+  while not pid do
+    task.sleep(0.02)
+    pid = (sys.read_file(dir.path .. "/pid") or ""):match "(%d+)\n"
+  end
+  check.ok(p:kill(2))
+  local parts = {}
+  for chunk in function() return (io.stdout:read()) end do
+    parts[#parts + 1] = chunk
+  end
+  io.stdout:close()
+  io.stderr:close()
+  check.equal(p:wait(), 5)
+  check.contains(table.concat(parts), "stopped in the middle: here")
+  check.equal((sys.stat("/proc/" .. pid)), nil, "the command still runs")
+end)
+
+test("tags and limits choose; a word that is none is refused with what was meant", function()
+  local dir <close> = scratch()
+  local g = ground(dir.path)
+  local both = play("one", "here", 'files.file(host, { dir .. "/1", content = "x" })',
+    'tags = { "first" },')
+    .. 'kb.play { "two", hosts = "all", tags = { "second" }, function(host) host:fail("two") end }'
+  check.equal(g.run(both, "--tags", "first").status, 0)
+  check.equal(g.run(both, "--skip-tags", "second").status, 0)
+  local r = g.run(both, "--tags", "frist")
+  check.equal(r.status, 2)
+  check.contains(r.err, "no play has the tag 'frist'; did you mean \"first\"?")
+  check.equal(g.run(both, "--limit", "here", "--skip-tags", "second").status, 0)
+  r = g.run(both, "--limit", "her")
+  check.equal(r.status, 2)
+  check.contains(r.err, 'did you mean "here"?')
+end)
+
+test("a playbook includes another one, with what lies beside that", function()
+  local dir <close> = scratch()
+  local g = ground(dir.path)
+  check.ok(sys.mkdir(dir.path .. "/more/files"))
+  check.ok(sys.write_file(dir.path .. "/more/files/text", "from beside it\n"))
+  check.ok(sys.write_file(dir.path .. "/more/other.lua", play("other", "here",
+    'files.copy(host, { dir .. "/copy", from = "text" })')))
+  local r = g.run('local kb = require "kb"\nkb.include "more/other.lua"\n')
+  check.equal(r.status, 0, r.err)
+  check.equal(sys.read_file(dir.path .. "/copy"), "from beside it\n")
+end)
+
+-- The events of a run with --json.
+local function told(r)
+  local events = {}
+  for line in r.out:gmatch "[^\n]+" do
+    events[#events + 1] = check.ok(json.decode(line))
+  end
+  return events
+end
+
+test("--json tells the same steps by the same ids in the dry run and in the run", function()
+  local dir <close> = scratch()
+  local g = ground(dir.path)
+  local function ids(...)
+    local list, summary = {}, nil
+    local text = play("p", "here", [[
+for i = 1, 2 do
+  files.file(host, { dir .. "/" .. i, content = "x" })
+end
+files.directory(host, { dir .. "/sub/dir" })]])
+    for _, e in ipairs(told(g.run(text, "--json", ...))) do
+      list[#list + 1] = e.event == "step" and e.status ~= "running" and e.id .. " " .. e.status
+        or nil
+      summary = e.event == "summary" and e or summary
+    end
+    return list, summary
+  end
+  local said, before = ids("-n")
+  local done, after = ids()
+  check.equal(#said, 3)
+  check.equal(done, said)
+  check.equal({ before.dry_run, before.steps.changed, after.dry_run, after.steps.changed },
+    { true, 3, false, 3 })
+  check.equal(after.trips.here > 0, true)
+end)
+
+test("--offline needs no host", function()
+  local dir <close> = scratch()
+  local r = ground(dir.path).run(play("p", "all",
+    'files.file(host, { "/etc/motd", content = "x" })'), "--offline")
+  check.equal(r.status, 0, r.out .. r.err)
+  check.contains(r.out, "2 changes to make")
+end)
