@@ -64,7 +64,8 @@ test(("site.lua survives %d kills"):format(kills), function()
       program.run { "rm", "-rf", dir }
     end })
     local inventory = dir .. "/inventory.yaml"
-    check.ok(sys.write_file(inventory, lab:run("inventory", "--cluster")))
+    check.ok(sys.write_file(inventory, (lab:run("inventory", "--cluster"):gsub("    cluster:\n",
+      "%0      smoke: {keep: true, node_port: 30080}\n"))))
     local moment = math.random() * WHOLE
     local was_killed = killed_after(moment, inventory)
     local changed = whole_again(lab, inventory)
