@@ -159,20 +159,33 @@ static int sign(LIBSSH2_SESSION *lib, unsigned char **signature, size_t *len,
   return 0;
 }
 
-/* Stack: session, user, public key, signature or nil. */
+/* The key at index 3 as libssh2 is to find it. */
+static const char *key_to_offer(lua_State *L, struct ssh *s, size_t len) {
+  const char *key = lua_tostring(L, 3);
+  if (lua_isnil(L, 5))
+    return key;
+  char *place = lua_newuserdatauv(L, len, 0); /* lives as long as this call */
+  if (ssh_offer(s, place, lua_tostring(L, 5), key, len) < 0)
+    luaL_argerror(L, 3, "shorter than the algorithm's name");
+  return place;
+}
+
+/* Stack: session, user, public key, signature or nil, algorithm or nil. */
 static int key_try(lua_State *L) {
   struct session *self = lib_ssh_session(L);
   struct ssh *s = self->ssh;
   void *abstract = self;
+  lua_settop(L, 5);
   if (s == NULL)
     return lib_ssh_closed(L, "session");
   self->L = L;
   self->wants_signature = false;
   self->signature = lua_tolstring(L, 4, &self->signature_len);
-  const char *key = lua_tostring(L, 3);
+  const char *key = key_to_offer(L, s, check_length(L, 3));
   int rc = libssh2_userauth_publickey(ssh_lib(s), lua_tostring(L, 2),
                                       (const unsigned char *)key,
                                       check_length(L, 3), sign, &abstract);
+  ssh_offer_end(s);
   self->L = NULL;
   self->signature = NULL;
   if (self->wants_signature)
@@ -184,8 +197,9 @@ static int key_try(lua_State *L) {
 ** sign, once the server has said that it would take the key; then the same call
 ** with the signature.
 ** @param user string
-** @param key string: the public key in wire form, which names the algorithm
+** @param key string: the public key in wire form
 ** @param signature string: without its outer wrapping; at most 4096 bytes
+** @param algorithm string: which one signs, when it is not named like the key
 ** @return string: the data to sign; true: authenticated; or nil, message, code:
 ** "EREFUSED" when another way may be tried */
 int session_auth_key(lua_State *L) {
@@ -193,6 +207,7 @@ int session_auth_key(lua_State *L) {
   check_length(L, 3);
   if (!lua_isnoneornil(L, 4))
     check_length(L, 4);
-  lua_settop(L, 4);
+  luaL_optstring(L, 5, NULL);
+  lua_settop(L, 5);
   return task_await(L, key_try);
 }

@@ -9,6 +9,13 @@
 ** on; and where we stop reading because nobody takes the input. */
 enum { OUT_MAX = 512 * 1024, OUT_LOW = 256 * 1024, IN_MAX = 1024 * 1024 };
 
+/* A key that is offered under another name than its own; see ssh_offer. */
+struct ssh_offer {
+  char *place; /* NULL when there is none, or it is complete */
+  const char *key;
+  size_t len;
+};
+
 struct ssh {
   struct loop *loop;
   struct block *memory; /* libssh2's */
@@ -32,6 +39,7 @@ struct ssh {
   struct loop_timer beat;
   kb_time heard, interval;
   uint64_t bytes_in, bytes_out;
+  struct ssh_offer offer;
   void *user;
   int code; /* with ended or failed */
   char name[96], why[320];

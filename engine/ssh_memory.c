@@ -2,6 +2,7 @@
 ** free at its end what libssh2 has lost: 1.10 loses a host key per rekeying. */
 #include "ssh_inner.h"
 
+#include <arpa/inet.h>
 #include <stdalign.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +29,33 @@ static void take_out(struct ssh *s, struct block *b) {
     b->next->previous = b->previous;
 }
 
+int ssh_offer(struct ssh *s, char *place, const char *algorithm,
+              const char *key, size_t len) {
+  uint32_t n = (uint32_t)strlen(algorithm), wire = htonl(n);
+  if (len < sizeof wire + n)
+    return KB_EINVAL;
+  memset(place, 0, len);
+  memcpy(place, &wire, sizeof wire);
+  memcpy(place + sizeof wire, algorithm, n);
+  s->offer = (struct ssh_offer){place, key, len};
+  return 0;
+}
+
+void ssh_offer_end(struct ssh *s) {
+  s->offer.place = NULL;
+}
+
+/* The name has been read, and its copy is shorter than a key: memory for more
+** than the key is for the packet, into which the key is copied next. */
+static void complete_offer(struct ssh_offer *offer, size_t size) {
+  if (offer->place == NULL || size <= offer->len)
+    return;
+  memcpy(offer->place, offer->key, offer->len);
+  offer->place = NULL;
+}
+
 void *ssh_alloc(size_t size, void **abstract) {
+  complete_offer(&((struct ssh *)*abstract)->offer, size);
   struct block *b = malloc(sizeof *b + size);
   if (b == NULL)
     return NULL;

@@ -147,18 +147,12 @@ function M.list(target)
   return list, notes
 end
 
---- How an identity is offered: RSA keys sign with SHA-2, and the algorithm's name
--- stands where libssh2 looks for it, in front of the key. OpenSSH takes that,
--- dropbear does not.
+--- The algorithm by which an identity signs: RSA keys do it with SHA-2.
 -- @param identity table
--- @return string: the public key to give to libssh2, and the algorithm's name
+-- @return string
 function M.algorithm(identity)
   local kind = known_hosts.type(identity.blob)
-  if kind ~= "ssh-rsa" then
-    return identity.blob, kind
-  end
-  local name = "rsa-sha2-256"
-  return string.pack(">s4", name) .. identity.blob:sub(4 + #kind + 1), name
+  return kind == "ssh-rsa" and "rsa-sha2-256" or kind
 end
 
 --- Sign with an identity.

@@ -155,8 +155,9 @@ end
 
 function Attempt:offer(one)
   local session, user = self.session, self.target.user
-  local blob, algorithm = identity.algorithm(one)
-  local data, message, code = verdict(session:auth_key(user, blob))
+  local blob, algorithm = one.blob, identity.algorithm(one)
+  local name = algorithm ~= known_hosts.type(blob) and algorithm or nil
+  local data, message, code = verdict(session:auth_key(user, blob, nil, name))
   if type(data) ~= "string" then
     self:note("key %s %s was refused", one.name, known_hosts.fingerprint(one.blob))
     return data, message, code
@@ -165,10 +166,10 @@ function Attempt:offer(one)
   if not signature then
     self:note("key %s cannot sign: %s", one.name, why)
     -- libssh2 waits for the signature; an empty one brings it to an end.
-    return verdict(session:auth_key(user, blob, ""))
+    return verdict(session:auth_key(user, blob, "", name))
   end
   local ok
-  ok, message, code = verdict(session:auth_key(user, blob, signature))
+  ok, message, code = verdict(session:auth_key(user, blob, signature, name))
   if ok == false then
     self:note("key %s: the signature was not enough", one.name)
   end
