@@ -8,13 +8,6 @@
 #define SCOPE     "kb.scope"
 #define SIGNAL    "kb.signal"
 
-/* A scope that puts the task's deadline and shield back when it closes. */
-struct scope {
-  struct task *task;
-  kb_time deadline;
-  bool shield;
-};
-
 /*** Run a function in a task of its own, a child of the running one, which
 ** ends after it.
 ** @param fn function, and its arguments after it
@@ -74,17 +67,23 @@ static int task_now(lua_State *L) {
   return 1;
 }
 
+static int enter(lua_State *L, bool shield) {
+  struct task *t = task_running(L);
+  kb_time at = after(L, 1);
+  struct task_scope *scope = bind_new(L, SCOPE, sizeof *scope, 1);
+  task_push(L, t);
+  lua_setiuservalue(L, -2, 1);
+  task_scope_enter(t, scope, at, shield);
+  return 1;
+}
+
 /*** Set the deadline of all waits until the scope closes:
-** `local _ <close> = task.within(5)`. It never moves a deadline later.
+** `local _ <close> = task.within(5)`. It never moves a deadline later. A scope
+** that nobody closes ends when it is collected.
 ** @param seconds number: from now
 ** @return scope: to be closed */
 static int task_within(lua_State *L) {
-  struct task *t = task_running(L);
-  kb_time at = after(L, 1), now = task_deadline(L);
-  struct scope *scope = bind_new(L, SCOPE, sizeof *scope, 0);
-  *scope = (struct scope){t, now, false};
-  task_set_deadline(t, at < now ? at : now);
-  return 1;
+  return enter(L, false);
 }
 
 /*** Let cleanup wait although the task was cancelled or is past its deadline:
@@ -92,22 +91,11 @@ static int task_within(lua_State *L) {
 ** @param seconds number: the deadline of the waits inside
 ** @return scope: to be closed */
 static int task_shield(lua_State *L) {
-  struct task *t = task_running(L);
-  kb_time at = after(L, 1);
-  struct scope *scope = bind_new(L, SCOPE, sizeof *scope, 0);
-  *scope = (struct scope){t, task_set_deadline(t, at), true};
-  task_shield_by(t, 1);
-  return 1;
+  return enter(L, true);
 }
 
 static int scope_close(lua_State *L) {
-  struct scope *scope = luaL_checkudata(L, 1, SCOPE);
-  if (scope->task == NULL)
-    return 0;
-  task_set_deadline(scope->task, scope->deadline);
-  if (scope->shield)
-    task_shield_by(scope->task, -1);
-  scope->task = NULL;
+  task_scope_leave(luaL_checkudata(L, 1, SCOPE));
   return 0;
 }
 
@@ -180,7 +168,7 @@ static int condition_notify(lua_State *L) {
 
 /*** Wake the one who waits longest. */
 static int condition_notify_one(lua_State *L) {
-  task_wake_one(luaL_checkudata(L, 1, CONDITION));
+  task_choose_one(luaL_checkudata(L, 1, CONDITION));
   return 0;
 }
 
@@ -274,7 +262,8 @@ static const luaL_Reg condition_methods[] = {
     {NULL, NULL}};
 static const luaL_Reg signal_methods[] = {{"wait", signal_wait}, {NULL, NULL}};
 static const luaL_Reg signal_meta[] = {{"__gc", signal_gc}, {NULL, NULL}};
-static const luaL_Reg scope_meta[] = {{"__close", scope_close}, {NULL, NULL}};
+static const luaL_Reg scope_meta[] = {
+    {"__close", scope_close}, {"__gc", scope_close}, {NULL, NULL}};
 
 /* The watches are in the registry: the loop holds their address. */
 int luaopen_kb_task(lua_State *L) {

@@ -18,10 +18,12 @@ struct task {
   int self_ref; /* anchors the userdata until the task has ended */
   struct task *parent, *child, *older, *younger; /* live relatives */
   struct waiters *queue;                         /* where it is parked */
-  struct task *next, *prev;                      /* in queue, or ready list */
+  struct waiters *chosen;   /* where it was chosen, until it goes on */
+  struct task *next, *prev; /* in queue, or ready list */
   struct loop_timer timer;
-  kb_time deadline;
-  int shields; /* scopes in which cancelling does not raise */
+  kb_time inherited, deadline; /* without its scopes, and with them */
+  struct task_scope *scopes;   /* the innermost */
+  int shields;                 /* scopes in which cancelling does not raise */
   bool parked, ready, cancelled, background;
   bool ending; /* the body is over; only children are awaited */
   bool done, failed, joined;
@@ -103,6 +105,14 @@ void task_wake_one(struct waiters *queue) {
     make_ready(queue->first);
 }
 
+void task_choose_one(struct waiters *queue) {
+  struct task *t = queue->first;
+  if (t == NULL)
+    return;
+  make_ready(t);
+  t->chosen = queue;
+}
+
 void task_wake_all(struct waiters *queue) {
   while (queue->first != NULL)
     make_ready(queue->first);
@@ -141,14 +151,39 @@ kb_time task_deadline(lua_State *L) {
   return t != NULL ? t->deadline : KB_NEVER;
 }
 
-kb_time task_set_deadline(struct task *t, kb_time at) {
-  kb_time before = t->deadline;
-  t->deadline = at;
-  return before;
+/* Take a scope and those inside it into account, the outermost first. */
+static void apply(struct task *t, const struct task_scope *scope) {
+  if (scope == NULL)
+    return;
+  apply(t, scope->outer);
+  t->shields += scope->shield;
+  if (scope->shield || scope->at < t->deadline)
+    t->deadline = scope->at;
 }
 
-void task_shield_by(struct task *t, int n) {
-  t->shields += n;
+static void apply_all(struct task *t) {
+  t->deadline = t->inherited;
+  t->shields = 0;
+  apply(t, t->scopes);
+}
+
+void task_scope_enter(struct task *t, struct task_scope *scope, kb_time at,
+                      bool shield) {
+  *scope = (struct task_scope){t, t->scopes, at, shield};
+  t->scopes = scope;
+  apply_all(t);
+}
+
+void task_scope_leave(struct task_scope *scope) {
+  struct task *t = scope->task;
+  if (t == NULL)
+    return;
+  struct task_scope **at = &t->scopes;
+  while (*at != scope)
+    at = &(*at)->outer;
+  *at = scope->outer;
+  scope->task = NULL;
+  apply_all(t);
 }
 
 void task_push(lua_State *L, struct task *t) {
@@ -166,13 +201,25 @@ static int raise_cancelled(lua_State *L, struct task *t) {
   return lua_error(L);
 }
 
+/* Its being chosen comes too late for this task: another one is. */
+static void pass_on(struct waiters *chosen) {
+  if (chosen != NULL)
+    task_choose_one(chosen);
+}
+
 static int await_step(lua_State *L, int status, lua_KContext ctx) {
   struct task *t = task_running(L);
+  struct waiters *chosen = t->chosen;
   lua_CFunction try = (lua_CFunction)ctx;
-  if (t->cancelled && t->shields == 0)
+  t->chosen = NULL;
+  if (t->cancelled && t->shields == 0) {
+    pass_on(chosen);
     return raise_cancelled(L, t);
-  if (status == LUA_YIELD && loop_now() >= t->deadline)
+  }
+  if (status == LUA_YIELD && loop_now() >= t->deadline) {
+    pass_on(chosen);
     return bind_fail(L, KB_ETIMEDOUT, "timed out");
+  }
   int n = try(L);
   if (n != KB_EAGAIN)
     return n;
@@ -346,7 +393,7 @@ struct task *task_start(lua_State *L, int idx, bool background) {
   t->rt = rt;
   t->background = background;
   t->timer.fire = timer_fired;
-  t->deadline = task_deadline(L);
+  t->inherited = t->deadline = task_deadline(L);
   *slot_of(t->co) = t;
   luaL_checkstack(t->co, lua_gettop(L), "too many arguments");
   lua_pushcfunction(t->co, body);

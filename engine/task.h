@@ -48,12 +48,22 @@ int task_again_until(lua_State *L, struct waiters *queue, kb_time at);
 /* The deadline of the running task; KB_NEVER if it has none. */
 kb_time task_deadline(lua_State *L);
 
-/* Set the deadline of t; returns the one before. */
-kb_time task_set_deadline(struct task *t, kb_time at);
+/* A stretch of what a task does with a deadline of its own. The owner embeds
+** it, and keeps the task's userdata alive as long as itself. */
+struct task_scope {
+  struct task *task; /* NULL when it was left */
+  struct task_scope *outer;
+  kb_time at;
+  bool shield;
+};
 
-/* Add n (1 or -1) to the shields of t: under one or more, cancelling does not
-** raise. */
-void task_shield_by(struct task *t, int n);
+/* Begin a scope of t: its waits end at the given time, if not before; under a
+** shield at that time even if later, and cancelling does not raise. */
+void task_scope_enter(struct task *t, struct task_scope *scope, kb_time at,
+                      bool shield);
+
+/* End it, in whatever order; those that are left hold. Safe to repeat. */
+void task_scope_leave(struct task_scope *scope);
 
 /* An identity of the running task, to tell it from others; never dereferenced
 ** by callers. NULL outside of a task. */
@@ -79,6 +89,10 @@ size_t task_count(lua_State *L);
 /* Make all tasks (or the one longest waiting) in the queue runnable. */
 void task_wake_all(struct waiters *queue);
 void task_wake_one(struct waiters *queue);
+
+/* Wake the one longest waiting, or the next one if by then it was cancelled or
+** is past its deadline. The queue must live as long as any wait in it does. */
+void task_choose_one(struct waiters *queue);
 
 /* The library kb.core.task. */
 int luaopen_kb_task(lua_State *L);

@@ -181,3 +181,67 @@ test("a program that is not there is an error with its name", function()
   check.contains(message, "/no/such/program")
   check.equal(code, "ENOENT")
 end)
+
+-- Two tasks wait; a third notifies one of them in the turn in which the first gives up.
+local function handed_on(give_up)
+  local condition, woken = task.condition(), {}
+  local function waiter(name, seconds)
+    return task.spawn(function()
+      local _ <close> = task.within(seconds)
+      woken[name] = condition:wait() or false
+    end)
+  end
+  local first, second = waiter("first", 0.02), waiter("second", 1)
+  task.yield()
+  give_up(first, condition)
+  pcall(first.join, first)
+  second:join()
+  return woken
+end
+
+test("a notification that comes too late for one waiter goes to the next", function()
+  check.equal(handed_on(function(_, condition)
+    condition:notify_one()
+    local until_then = task.now() + 0.03
+    while task.now() < until_then do -- the deadline passes before the waiter goes on
+    end
+  end), { first = false, second = true })
+  check.equal(handed_on(function(first, condition)
+    condition:notify_one()
+    first:cancel()
+  end), { second = true })
+end)
+
+test("scopes may close in any order; those that are left hold", function()
+  task.spawn(function()
+    local outer, inner = task.within(100), task.within(10)
+    local function close(scope)
+      local _ <close> = scope
+    end
+    check.equal(task.left() <= 10, true)
+    close(outer)
+    check.equal((task.left() or 1000) <= 10, true, "the inner one holds")
+    close(inner)
+    check.equal(task.left() == nil or task.left() > 10, true, "none is left")
+    local shield, within = task.shield(5), task.within(1)
+    close(shield)
+    check.equal(task.left() <= 1, true)
+    task.current():cancel()
+    close(within)
+    check.raises("cancelled", task.sleep, 1)
+  end):join()
+end)
+
+test("a scope that nobody closes ends when it is collected, also after its task", function()
+  local kept
+  task.spawn(function()
+    task.within(10)
+    collectgarbage()
+    collectgarbage()
+    check.equal(task.left() == nil or task.left() > 10, true)
+    kept = task.within(10)
+  end):join()
+  collectgarbage()
+  local _ <close> = kept
+  kept = nil
+end)
