@@ -75,28 +75,37 @@ static void set_callbacks(LIBSSH2_SESSION *lib) {
 
 /* Life and death */
 
+/* libssh2 asks for a sign of life so often at most, in seconds; it takes no
+** smaller number. */
+enum { ASK_EVERY = 2 };
+
+static void ask_for_life(struct ssh *s) {
+  int next = 0;
+  libssh2_keepalive_send(s->lib, &next); /* "again" in a rekeying: so be it */
+  if (next == ASK_EVERY)
+    s->asked = loop_now();
+  ssh_flush(s);
+}
+
 static void beat(struct loop_timer *timer) {
   struct ssh *s = KB_OWNER(timer, struct ssh, beat);
   int64_t silence = loop_now() - s->heard;
   char why[64];
-  int next = 0;
   if (!ssh_alive(s))
     return;
-  if (silence > 3 * s->interval) {
-    snprintf(why, sizeof why, "no sign of life for %d s",
-             (int)(silence / KB_SECOND));
+  if (s->asked > s->heard && loop_now() - s->asked >= 2 * s->interval) {
+    snprintf(why, sizeof why, "no sign of life for %.1f s",
+             (double)silence / (double)KB_SECOND);
     ssh_fail(s, KB_ETIMEDOUT, why);
     return;
   }
-  if (silence >= s->interval) {
-    libssh2_keepalive_send(s->lib, &next); /* "again" in a rekeying: so be it */
-    ssh_flush(s);
-  }
+  if (silence >= s->interval && s->asked <= s->heard)
+    ask_for_life(s);
   loop_arm(s->loop, timer, loop_now() + s->interval);
 }
 
 int ssh_beat(struct ssh *s, kb_time interval) {
-  libssh2_keepalive_config(s->lib, 1, 2);
+  libssh2_keepalive_config(s->lib, 1, ASK_EVERY);
   s->interval = interval;
   s->heard = loop_now();
   return loop_arm(s->loop, &s->beat, s->heard + interval);

@@ -37,7 +37,7 @@ struct ssh {
   const void *turn;         /* who may open */
   struct waiters turns;
   struct loop_timer beat;
-  kb_time heard, interval;
+  kb_time heard, asked, interval; /* asked: for a sign of life, the last time */
   uint64_t bytes_in, bytes_out;
   struct ssh_offer offer;
   void *user;

@@ -229,7 +229,7 @@ end
 
 -- How a request that did not come to its end is told.
 local function broken(self, request, opts, message, code)
-  if code == "ETIMEDOUT" then
+  if code == "ETIMEDOUT" and message == "timed out" then -- by our deadline, not by its silence
     stop(self, request)
     local what = opts.timeout and ("timed out after %g s"):format(opts.timeout) or "timed out"
     return nil, ("%s: the command %s and was ended"):format(self.name, what), code,

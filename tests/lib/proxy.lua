@@ -61,6 +61,19 @@ function M.stall_after(limit)
   end
 end
 
+--- A treatment: all goes through while a switch does not say `stalled`; what comes then comes never.
+-- @param switch table
+function M.stall_when(switch)
+  return function()
+    return function(data)
+      if switch.stalled then
+        task.sleep(1000)
+      end
+      return { data }
+    end
+  end
+end
+
 --- A treatment: one byte at a time.
 function M.byte_by_byte()
   return function(data)

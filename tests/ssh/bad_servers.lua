@@ -5,6 +5,7 @@ local check = require "lib.check"
 local net = require "kb.core.net"
 local proxy = require "lib.proxy"
 local reach = require "lib.reach"
+local remote = require "kb.remote"
 local sshd = require "lib.sshd"
 local task = require "kb.core.task"
 local transport = require "kb.transport.ssh"
@@ -169,25 +170,76 @@ test("a connection that ends in the middle of a transfer", function()
   check.equal(writer:join(), "ECLOSED")
 end)
 
+-- An address that gives connections no answer at all: its queue of them is full.
+local function black_hole()
+  local hole = check.ok(net.listen("127.0.0.1", 0, 0))
+  local address = check.ok(net.resolve("127.0.0.1", hole:port()))[1]
+  local held = { hole }
+  for _ = 1, 8 do
+    local _ <close> = task.within(0.05)
+    held[#held + 1] = net.connect(address)
+  end
+  return setmetatable({ port = hole:port() }, { __close = function()
+    for _, one in ipairs(held) do
+      one:close()
+    end
+  end })
+end
+
+test("a server that does not answer at all", function()
+  local hole <close> = black_hole()
+  local target = { name = "web1", address = "127.0.0.1", port = hole.port, agent = false, keys = {},
+    timeouts = SHORT }
+  within(2, reach.fails, target, "ETIMEDOUT", "web1 (127.0.0.1:",
+    "connect: no answer within 0.5 s")
+end)
+
+test("a server that stalls when a command is to start", function()
+  local server <close> = sshd.new()
+  server:listen()
+  local switch = {}
+  local between <close> = proxy.start(server.port, proxy.stall_when(switch))
+  local connection <close> = check.ok(transport.open(reach.target(server,
+    { port = between:port(), timeouts = SHORT })))
+  reach.run(connection, "true")
+  switch.stalled = true
+  within(2, function()
+    local channel, message, code = connection:exec "true"
+    check.equal({ channel, code }, { nil, "ETIMEDOUT" })
+    check.contains(message, "web1 (127.0.0.1:")
+    check.contains(message, "open: no answer within 0.5 s")
+    return message
+  end)
+end)
+
+test("a server that falls silent while a command runs: lost, and reached anew", function()
+  local server <close> = sshd.new()
+  server:listen()
+  local switch = {}
+  local between <close> = proxy.start(server.port, proxy.stall_when(switch))
+  local r <close> = check.ok(remote.open(reach.target(server, { port = between:port(),
+    keepalive = 0.3 })))
+  check.ok(r:run "sleep 3", "quiet, but alive")
+  within(6, function()
+    local result, message, code = r:run("echo ready; sleep 100", { timeout = 50,
+      on_output = function()
+        switch.stalled = true
+      end })
+    check.equal({ result, code }, { nil, "ECLOSED" })
+    check.contains(message, "web1: the shell was lost while the command ran")
+    check.contains(message, "no sign of life")
+    return message
+  end)
+  switch.stalled = false
+  check.equal(check.ok(r:run "echo again").out, "again\n")
+end)
+
 test("opening a channel to where nobody answers can be given up", function()
   local server <close> = sshd.new()
   server:listen()
-  -- A full queue of connections: the next one gets no answer at all.
-  local hole <close> = check.ok(net.listen("127.0.0.1", 0, 0))
-  local address = check.ok(net.resolve("127.0.0.1", hole:port()))[1]
-  local fillers <close> = setmetatable({}, {
-    __close = function(self)
-      for _, stream in ipairs(self) do
-        stream:close()
-      end
-    end,
-  })
-  for _ = 1, 8 do
-    local _ <close> = task.within(0.05)
-    fillers[#fillers + 1] = net.connect(address)
-  end
+  local hole <close> = black_hole()
   local target = reach.target(server, { name = "behind", address = "127.0.0.1",
-    port = hole:port(), jumps = { reach.target(server, { name = "a0" }) }, timeouts = SHORT })
+    port = hole.port, jumps = { reach.target(server, { name = "a0" }) }, timeouts = SHORT })
   local bastion <close> = check.ok(transport.open(reach.target(server)))
   within(2, reach.fails, target, "ETIMEDOUT", "behind (127.0.0.1:", "via a0",
     "connect: no answer within 0.5 s")

@@ -113,6 +113,16 @@ test("an sshd that is killed while a command runs: lost, and nothing is left", f
   check.equal(check.ok(r:run "echo again").out, "again\n", "a new connection is made")
 end)
 
+test("a server that closes a quiet channel: lost, not a success", function()
+  local server <close>, settings = serve { settings = { "ChannelTimeout session:*=5" } }
+  local r <close> = check.ok(remote.open(settings))
+  local result, message, code = r:run "echo $$; sleep 60"
+  check.equal({ result, code }, { nil, "ECLOSED" })
+  check.contains(message, "web1: the shell was lost while the command ran")
+  check.equal(check.ok(r:run "echo again").out, "again\n")
+  check.ok(server)
+end)
+
 test("the operator's program is killed: within 2 s nothing is left", function()
   local server <close>, settings = serve()
   local script = server:file("script.lua", ([[

@@ -243,5 +243,4 @@ test("a scope that nobody closes ends when it is collected, also after its task"
   end):join()
   collectgarbage()
   local _ <close> = kept
-  kept = nil
 end)

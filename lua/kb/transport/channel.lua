@@ -36,16 +36,19 @@ end
 --- Close the channel. The command finds its input ended and its output gone.
 function Channel:close()
   self._raw:close()
+  self._on_close()
 end
 
 Channel.__close = Channel.close
 
 --- Give a channel of kb.core.ssh that runs a command the shape of a transport's.
 -- @param raw channel
+-- @param on_close function(): called when it is closed
 -- @return channel: stdin, stdout, stderr, wait, close
-function M.wrap(raw)
+function M.wrap(raw, on_close)
   return setmetatable({
     _raw = raw,
+    _on_close = on_close,
     stdin = setmetatable({ raw = raw }, Stdin),
     stdout = setmetatable({ raw = raw, method = "read" }, Output),
     stderr = setmetatable({ raw = raw, method = "read_error" }, Output),

@@ -252,24 +252,32 @@ function M.open(target)
     parent = parent,
     place = place,
     hop = chain[#chain],
+    closed_at = -math.huge, -- when a channel was
   }, Connection)
 end
 
+-- How long a server may count a session that it has closed, until it notices that
+-- its command has ended.
+local LINGER = 2
+
 -- A server that allows no more sessions may do so when those that we have closed
 -- are closed there too.
-local function open_session(session)
+local function open_session(connection)
+  local session = connection.session
   while true do
     local raw, message, code = session:open()
     if raw or code ~= "EREFUSED" then
       return raw, message, code
-    elseif session:stats().closing == 0 or not task.sleep(0.02) then
+    end
+    local hope = session:stats().closing > 0 or task.now() < connection.closed_at + LINGER
+    if not hope or not task.sleep(0.02) then
       return nil, ("the server opens no more sessions (%s)"):format(message), code
     end
   end
 end
 
-local function start(session, command)
-  local raw, message, code = open_session(session)
+local function start(connection, command)
+  local raw, message, code = open_session(connection)
   if not raw then
     return nil, message, code
   end
@@ -290,12 +298,14 @@ function Connection:exec(command)
     return nil, self.place .. ": the connection is closed", "ECLOSED"
   end
   local raw, message, code = hops.phase(self.hop, "open", function()
-    return start(self.session, command)
+    return start(self, command)
   end)
   if not raw then
     return nil, ("%s: %s"):format(self.place, message), code
   end
-  return channel.wrap(raw)
+  return channel.wrap(raw, function()
+    self.closed_at = task.now()
+  end)
 end
 
 --- Whether the connection can still be used.
