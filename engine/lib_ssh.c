@@ -445,8 +445,9 @@ static int channel_close(lua_State *L) {
 
 /* The rest of a session's life */
 
-/*** Ask for a sign of life when nothing was heard for so long. After three
-** times as long the session ends with "ETIMEDOUT". Only after authentication.
+/*** Ask for a sign of life when nothing was heard for so long, every 3 s at
+** most. When none has come after twice as long, the session ends with
+** "ETIMEDOUT". Only after authentication.
 ** @param seconds number: 0.1 or more */
 static int session_keepalive(lua_State *L) {
   struct session *self = lib_ssh_session(L);

@@ -75,15 +75,13 @@ static void set_callbacks(LIBSSH2_SESSION *lib) {
 
 /* Life and death */
 
-/* libssh2 asks for a sign of life so often at most, in seconds; it takes no
-** smaller number. */
-enum { ASK_EVERY = 2 };
+/* libssh2 asks again for a sign of life after so many seconds at least, it
+** takes no smaller number; and it counts whole ones. */
+enum { ASK_AFTER = 2 };
 
 static void ask_for_life(struct ssh *s) {
-  int next = 0;
-  libssh2_keepalive_send(s->lib, &next); /* "again" in a rekeying: so be it */
-  if (next == ASK_EVERY)
-    s->asked = loop_now();
+  s->asked = loop_now();
+  libssh2_keepalive_send(s->lib, NULL); /* "again" in a rekeying: so be it */
   ssh_flush(s);
 }
 
@@ -99,13 +97,14 @@ static void beat(struct loop_timer *timer) {
     ssh_fail(s, KB_ETIMEDOUT, why);
     return;
   }
-  if (silence >= s->interval && s->asked <= s->heard)
+  if (silence >= s->interval && s->asked <= s->heard &&
+      (s->asked == 0 || loop_now() - s->asked >= (ASK_AFTER + 1) * KB_SECOND))
     ask_for_life(s);
   loop_arm(s->loop, timer, loop_now() + s->interval);
 }
 
 int ssh_beat(struct ssh *s, kb_time interval) {
-  libssh2_keepalive_config(s->lib, 1, ASK_EVERY);
+  libssh2_keepalive_config(s->lib, 1, ASK_AFTER);
   s->interval = interval;
   s->heard = loop_now();
   return loop_arm(s->loop, &s->beat, s->heard + interval);

@@ -61,7 +61,7 @@ function M.stall_after(limit)
   end
 end
 
---- A treatment: all goes through while a switch does not say `stalled`; what comes then comes never.
+--- A treatment: all goes through while a switch does not say `stalled`; what comes then is lost.
 -- @param switch table
 function M.stall_when(switch)
   return function()

@@ -219,8 +219,8 @@ test("a server that falls silent while a command runs: lost, and reached anew", 
   local between <close> = proxy.start(server.port, proxy.stall_when(switch))
   local r <close> = check.ok(remote.open(reach.target(server, { port = between:port(),
     keepalive = 0.3 })))
-  check.ok(r:run "sleep 3", "quiet, but alive")
-  within(6, function()
+  check.ok(r:run "sleep 5") -- quiet, but alive
+  within(8, function()
     local result, message, code = r:run("echo ready; sleep 100", { timeout = 50,
       on_output = function()
         switch.stalled = true
