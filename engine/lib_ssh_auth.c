@@ -1,5 +1,6 @@
 /* Authentication of sessions. */
 #include "lib_ssh.h"
+#include "ssh_offer.h"
 
 #include <string.h>
 

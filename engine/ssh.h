@@ -41,17 +41,6 @@ void *ssh_user(void **abstract);
 /* Memory that libssh2 will free, for what callbacks return. */
 void *ssh_alloc(size_t size, void **abstract);
 
-/* Offer a key of len bytes by an algorithm that has not the key's own name.
-** libssh2 takes the algorithm's name from the front of the key, and sends both;
-** but an RSA key is named "ssh-rsa", which as an algorithm means SHA-1. So it
-** is given place, which has the name in front until libssh2 has read that and
-** asks for the memory of its packet, and from then on has the key. place and
-** key must stay until ssh_offer_end, which comes after libssh2's call. Returns
-** 0, or KB_EINVAL when the key is shorter than the name. */
-int ssh_offer(struct ssh *s, char *place, const char *algorithm,
-              const char *key, size_t len);
-void ssh_offer_end(struct ssh *s);
-
 /* libssh2's own session, for calls that need nothing of ours. Pass their
 ** results through ssh_result. */
 LIBSSH2_SESSION *ssh_lib(struct ssh *s);

@@ -1,6 +1,7 @@
 /* What libssh2 allocates, in a list for each session, so that the session can
 ** free at its end what libssh2 has lost: 1.10 loses a host key per rekeying. */
 #include "ssh_inner.h"
+#include "ssh_offer.h"
 
 #include <arpa/inet.h>
 #include <stdalign.h>
