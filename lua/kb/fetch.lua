@@ -1,7 +1,7 @@
 --- Files from the network to the operator's machine, kept by their digest.
 
+local curl = require "kb.core.curl"
 local localfile = require "kb.localfile"
-local proc = require "kb.core.proc"
 local sys = require "kb.core.sys"
 local task = require "kb.core.task"
 
@@ -24,32 +24,43 @@ function M.path(sha256)
   return directory() .. "/" .. sha256
 end
 
-local tools = {
-  { "curl", "--fail", "--silent", "--show-error", "--location", "--retry", "3",
-    "--connect-timeout", "15", "--output" },
-  { "wget", "--no-verbose", "--timeout=15", "--output-document" },
-}
+-- Whatever comes is compared with a digest, so that it does not matter who could change it.
+local PROTOCOLS = "https,http,ftp,file"
+local ATTEMPTS = 3
 
-local function download(url, path)
-  for _, tool in ipairs(tools) do
-    local argv = table.move(tool, 1, #tool, 1, {})
-    table.move({ path, "--", url }, 1, 3, #argv + 1, argv)
-    local process, streams, code = proc.spawn { argv = argv, stdin = "null", stdout = "null" }
-    if process then
-      local said = {}
-      for piece in function() return (streams.stderr:read()) end do
-        said[#said + 1] = piece
-      end
-      streams.stderr:close()
-      if process:wait() == 0 then
-        return true
-      end
-      return nil, ("%s: %s"):format(url, table.concat(said):gsub("%s+$", "")), "EIO"
-    elseif code ~= "ENOENT" then
-      return nil, streams, code
+-- One attempt: true; or nil, message, code.
+local function attempt(session, url, path)
+  local file <close>, why = io.open(path, "wb")
+  if not file then
+    return nil, why, "EIO"
+  end
+  local transfer <close>, message, code = session:fetch { url = url, protocols = PROTOCOLS,
+    redirect_protocols = "https,http" }
+  while transfer do
+    local piece
+    piece, message, code = transfer:read()
+    if not piece then
+      break
+    end
+    local ok
+    ok, why = file:write(piece)
+    if not ok then
+      return nil, why, "EIO"
     end
   end
-  return nil, "neither curl nor wget is installed here to fetch " .. url, "ENOENT"
+  return not message or nil, message, code
+end
+
+local function download(url, path)
+  local session <close> = curl.session()
+  local ok, message, code
+  for _ = 1, ATTEMPTS do
+    ok, message, code = attempt(session, url, path)
+    if ok or code ~= "ECLOSED" and code ~= "ETIMEDOUT" then
+      break
+    end
+  end
+  return ok, not ok and ("%s: %s"):format(url, message) or nil, code
 end
 
 local function fetch(url, sha256, path)
