@@ -267,11 +267,16 @@ function Remote:put_tree(spec)
   return tree.put(self, spec)
 end
 
---- The host key that the server has proved to have.
--- @return string: a public key line; nil when the connection cannot tell
-function Remote:host_key()
-  local connection = self.connection
-  return connection and connection.host_key and connection:host_key()
+--- Where the connection goes, with what ssh's own configuration has said.
+-- @return table: address, port, user and host_key (a public key line: the one that the server has
+-- proved to have; absent where the connection cannot tell)
+function Remote:place()
+  local connection, settings = self.connection, self.settings
+  if connection and connection.where then
+    return connection:where()
+  end
+  return { address = settings.address, port = settings.port or 22,
+    user = settings.user or sys.self().user }
 end
 
 --- What the connection has cost so far.

@@ -26,10 +26,9 @@ M.blobs = kb.fact {
 }
 
 --- What transfers that died have left on a host: keys for a relay, and a relay's own directories.
--- @param user string: who logs in there
 -- @return list of strings
 M.leftovers = kb.fact {
-  name = "bundle.leftovers",
+  name = "relay.leftovers",
   command = relay.leftovers,
   parse = function(out)
     local list = {}

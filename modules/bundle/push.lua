@@ -45,7 +45,6 @@ end
 function M.prepare(host, args)
   local by = args.relay ~= false and relays.of(host, args.relay) or nil
   args.relay_name = by and by.name
-  args.login = relays.login(host)
   args.deliver = function(blobs)
     return deliver(host, args.as or host.play.user, by, blobs)
   end
@@ -53,25 +52,24 @@ function M.prepare(host, args)
 end
 
 --- The facts that the plan asks.
--- @param args table
 -- @return list
-function M.facts(args)
-  return { { "bundle.blobs" }, { "bundle.leftovers", args.login } }
+function M.facts()
+  return { { "bundle.blobs" }, { "relay.leftovers" } }
 end
 
 --- The plan of bundle.pushed.
--- @param args table: also login, relay_name and deliver, from `prepare`
+-- @param args table: also relay_name and deliver, from `prepare`
 -- @param fact function
 -- @param blobs list: what the host is to have
 -- @return change, or nil and a reason
 function M.plan(args, fact, blobs)
   local list, bytes, after = M.missing(blobs, fact "bundle.blobs")
-  local left = fact("bundle.leftovers", args.login)
+  local left = fact "relay.leftovers"
   local titles, change = {}, { actions = {}, effect = {} }
   if #left > 0 then
     titles[1] = "remove what a transfer that died has left: " .. table.concat(left, ", ")
-    change.actions[1] = script.tidy(args.login)
-    change.effect[1] = { "bundle.leftovers", args.login, {} }
+    change.actions[1] = script.tidy()
+    change.effect[1] = { "relay.leftovers", {} }
   end
   if #list > 0 then
     local way = args.relay_name and ", by way of " .. args.relay_name or ""

@@ -52,13 +52,14 @@ local function keeper()
 end
 
 -- A bastion and three nodes behind it, which are addresses of one sshd, and what is between them.
-local function ground(settings)
+-- @param keys string: where the nodes' sshd looks for keys of the users' own (.ssh/authorized_keys)
+local function ground(keys)
   local g = { dir = scratch(), at = user(), inside = user(), notices = {} }
   g.bastion, g.server = sshd.new(), sshd.new()
   for _, server in ipairs { g.bastion, g.server } do
-    local text = ("AuthorizedKeysFile %s/authorized_keys .ssh/authorized_keys\n%s"):format(
-      server.dir, server == g.server and settings and settings .. "\n" or "")
-    server:file("config", text .. check.ok(sys.read_file(server.config)))
+    server:file("config", ("AuthorizedKeysFile %s/authorized_keys %s\n%s"):format(server.dir,
+      server == g.server and keys or ".ssh/authorized_keys",
+      check.ok(sys.read_file(server.config))))
     server.config = server.dir .. "/config"
     server:listen { everywhere = true }
   end
@@ -238,13 +239,27 @@ test("a node that the relay cannot enter is sent to directly, and it is said why
 end)
 
 test("nodes that let no such key in are sent to directly", function()
-  local g <close> = ground("Match LocalAddress 127.0.3.2\n  AuthorizedKeysFile none\nMatch all")
-  local blobs = blobs_of(g, { MB })
-  local other = node_of(g, 1, blobs)
-  g.server:file("config", (check.ok(sys.read_file(g.server.config)):gsub("none",
-    g.server.dir .. "/authorized_keys")))
-  check.equal(deliver(g, { other })[1], { true, n = 1 })
-  has_all(other)
+  local g <close> = ground ".ssh/other"
+  local node = node_of(g, 1, blobs_of(g, { MB, 3 }))
+  check.equal(deliver(g, { node })[1], { true, n = 1 })
+  has_all(node)
+  check.contains(g.notices[1], "Permission denied (publickey")
+  await_clean(g)
+end)
+
+test("what compresses is sent compressed", function()
+  local g <close> = ground()
+  local text = blob(g.dir.path, ("what repeats itself is soon said; "):rep(100000))
+  local node = node_of(g, 1, { text, blobs_of(g, { MB })[1] })
+  check.equal(deliver(g, { node })[1], { true, n = 1 })
+  has_all(node)
+  check.ok(g.relay.spool.sent < 1.1 * MB, g.relay.spool.sent)
+  local direct = node_of(g, 2, { text })
+  local ok, sent = relay_of.send(direct)
+  check.equal(ok, true, sent)
+  has_all(direct)
+  check.ok(sent < 100000, sent)
+  await_clean(g)
 end)
 
 test("without a relay that works all are sent to directly", function()

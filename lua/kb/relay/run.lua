@@ -3,7 +3,6 @@
 local err = require "kb.err"
 local machine = require "kb.machine"
 local relay = require "kb.relay"
-local sys = require "kb.core.sys"
 
 local M = {}
 
@@ -82,21 +81,15 @@ end
 -- @return node
 -- @raise kb.err of kind unreachable
 function M.node(host, user, given)
-  local settings, remote = host.machine.settings, host.machine:connection()
-  return { name = host.name, remote = remote, user = user, login = M.login(host),
-    address = settings.address, port = settings.port or 22, host_key = remote:host_key(),
+  local remote = host.machine:connection()
+  local there = remote:place()
+  return { name = host.name, remote = remote, user = user, login = there.user,
+    address = there.address, port = there.port, host_key = there.host_key,
     is_relay = given.relay ~= nil and given.relay.name == host.name, path = given.path,
     blobs = given.blobs, progress = given.progress,
     notice = function(text)
       host:warn(text)
     end }
-end
-
---- Who logs in on a host.
--- @param host host
--- @return string
-function M.login(host)
-  return host.machine.settings.user or sys.self().user
 end
 
 return M

@@ -107,7 +107,7 @@ lead() {
   send "$r/$1.list" | {
     "$way" "$@" >/dev/null 2>"$r/$1.err"
     x=$?
-    rm -f "$r/$1.list"
+    rm -f "$r/$1.list" "$r/$1.key"
     (exit "$x")
   }
   printf 'over %s %s %s\n' "$1" "$?" "$(tr -d '\r' <"$r/$1.err" | grep . | tail -n 1)"
@@ -219,7 +219,7 @@ command -v zstd >/dev/null && z=1 || z=0
 if [ "$from" != operator ]; then
   mkfifo -m 600 "$r/in" && chown "$u" "$r/in" || fail "$r/in cannot be made"
   until=$(date -d '+20 minutes' +%Y%m%d%H%M)
-  [ "$from" = here ] || keys "$(live)" \
+  [ "$from" = here ] || keys "$(live "")" \
     "restrict,expiry-time=\"$until\",command=\"exec cat >$r/in\",$key kbrun-relay:$id" >&2 ||
     fail "its authorized_keys cannot be written"
   printf 'ready %s\n' "$z"
@@ -258,7 +258,8 @@ while read -r word blob n more <&3; do
   [ "$blob" = "$h" ] || next "$blob"
   case $word$n$more in
   data*[!0-9]* | packed*[!0-9]*) fail 'what comes is damaged' ;;
-  data?* | packed?*) ;;
+  data?*) ;;
+  packed?*) [ "$from" = operator ] || fail 'what comes is packed, which only we do' ;;
   *) fail 'what comes is damaged' ;;
   esac
   at=$((at + ${more:-$n}))
@@ -270,20 +271,38 @@ done
 wait
 ]==]
 
--- Puts what dead runs have left out of the way, or tells of it: `key ID` and `directory ID`.
-local tidy = sweep .. keeper .. [==[
-sweep
-keys "$(live)" ""
+-- The users whose keys root, or who else asks, can see.
+local users = [==[
+users() {
+  if [ "$(id -u)" = 0 ]; then
+    getent passwd
+  else
+    getent passwd "$(id -un)"
+  fi | while IFS=: read -r u _ _ _ _ home _; do
+    "$1" "$home/.ssh/authorized_keys" </dev/null
+  done
+}
 ]==]
 
-local leftovers = keeper .. [==[
+-- Puts what dead runs have left out of the way, or tells of it: `key ID of USER`, `directory DIR`.
+local tidy = sweep .. keeper .. users .. [==[
+clear() {
+  ! grep -q kbrun-relay: "$1" 2>/dev/null || keys "$(live "")" ""
+}
+sweep
+users clear
+]==]
+
+local leftovers = keeper .. users .. [==[
 for old in /dev/shm/kbrun-relay.*/; do
   [ -O "$old" ] && flock -n "${old}lock" true 2>/dev/null && printf 'directory %s\n' "$old"
 done
-home=$(getent passwd "$u" | cut -d: -f6)
-awk -v live="$(live)" '$NF ~ /^kbrun-relay:/ && !index(live, " " substr($NF, 13) " ") {
-  print "key", substr($NF, 13) }' "$home/.ssh/authorized_keys" 2>/dev/null
-:
+show() {
+  ! grep -q kbrun-relay: "$1" 2>/dev/null || awk -v live="$(live "")" -v user="$u" '
+    $NF ~ /^kbrun-relay:/ && !index(live, " " substr($NF, 13) " ") {
+      print "key", substr($NF, 13), "of", user }' "$1"
+}
+users show
 ]==]
 
 local function text(script, values)
@@ -318,17 +337,15 @@ function M.receive(values)
 end
 
 --- The script that asks what runs that died have left on a host.
--- @param user string: who logs in there
 -- @return string
-function M.leftovers(user)
-  return text(leftovers, { u = user })
+function M.leftovers()
+  return leftovers
 end
 
 --- The script that removes it.
--- @param user string: who logs in there
 -- @return string
-function M.tidy(user)
-  return text(tidy, { u = user, edit = keys })
+function M.tidy()
+  return text(tidy, { edit = keys })
 end
 
 return M

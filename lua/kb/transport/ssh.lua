@@ -317,11 +317,12 @@ function Connection:alive()
   return self.session:alive()
 end
 
---- The host key that the server has proved to have.
--- @return string: a public key line; nil when the connection is closed
-function Connection:host_key()
+--- Where it goes, and the host key that the server has proved to have.
+-- @return table: address, port, user, host_key (a public key line; absent when it is closed)
+function Connection:where()
   local blob = self.session and self.session:host_key()
-  return blob and ("%s %s"):format(known_hosts.type(blob), crypto.base64_encode(blob))
+  return { address = self.hop.address, port = self.hop.port, user = self.hop.user,
+    host_key = blob and ("%s %s"):format(known_hosts.type(blob), crypto.base64_encode(blob)) }
 end
 
 --- What it has carried.
