@@ -6,6 +6,7 @@ local play = require "kb.play"
 local suggest = require "kb.suggest"
 local sys = require "kb.core.sys"
 local template = require "kb.template"
+local term = require "kb.term"
 local declared = require "kb.variable"
 local walk = require "kb.check.walk"
 
@@ -108,11 +109,8 @@ local function plays_in(playbook, path)
 end
 
 local function check_file(findings, path, playbook, variables)
-  local text, message = sys.read_file(path)
-  if not text then
-    return add(findings, path, 0, message)
-  end
-  local tree = parser.parse(text)
+  local text = sys.read_file(path)
+  local tree = text and parser.parse(text)
   if not tree then
     return -- load says why, better than we could
   end
@@ -147,6 +145,14 @@ local function check_hosts(findings, playbook, inventory)
     end
     check_connections(findings, p, names or {}, inventory, seen)
   end
+end
+
+--- A finding as a line for people.
+-- @param finding table: file, line, message
+-- @return string
+function M.line(finding)
+  local place = finding.line > 0 and ("%s:%d"):format(finding.file, finding.line) or finding.file
+  return ("%s: %s\n"):format(place, term.clean(finding.message))
 end
 
 --- Check playbooks without connecting to anything.

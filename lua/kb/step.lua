@@ -68,7 +68,7 @@ local function tail(text, lines)
 end
 
 local function printed(result)
-  local gap = result.err ~= "" and result.out ~= "" and "\n" or ""
+  local gap = result.err:find "[^\n]$" and result.out ~= "" and "\n" or ""
   return result.err .. gap .. result.out
 end
 

@@ -40,11 +40,12 @@ end
 --- End the preview of this host here.
 -- @param value unknown
 -- @param why string: what needed it
+-- @param hint string or nil: how to do without
 -- @raise kb.err of kind unknown
-function M.stop(value, why)
+function M.stop(value, why, hint)
   local file, line = err.position()
   err.raise("unknown", ("%s, which is %s"):format(why, M.reason(value)),
-    { file = file, line = line })
+    { file = file, line = line, hint = hint })
 end
 
 local function text_of(value)
@@ -109,7 +110,8 @@ function M.guard(value)
   end
   return setmetatable(known, { __index = function(_, key)
     if missing[key] ~= nil then
-      M.stop(missing[key], ("the playbook looks at '%s'"):format(tostring(key)))
+      M.stop(missing[key], ("the playbook looks at '%s'"):format(tostring(key)),
+        ("kb.after(result, function(r) return r.%s end) passes it on, unseen"):format(key))
     end
   end })
 end

@@ -125,3 +125,10 @@ test("a mistake is said once, and nothing is loaded that could open a connection
     check.equal(r.status, 0, r.out .. r.err)
   end)
 end)
+
+test("a playbook that is not there is one finding, without a line", function()
+  local found = kb_check.check({ "/no/such/playbook.lua" }, {})
+  check.equal(#found, 1)
+  check.equal(kb_check.line(found[1]),
+    "/no/such/playbook.lua: there is no playbook /no/such/playbook.lua\n")
+end)

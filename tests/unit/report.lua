@@ -181,3 +181,25 @@ test("a play that is skipped before any host was told of has a line", function()
   rep:emit { event = "play", play = "p", status = "skipped", reason = "it has no hosts" }
   check.contains(table.concat(out), "p: it has no hosts\n")
 end)
+
+test("a preview that ends in the playbook says how to do without what it looked at", function()
+  local rep, out = collecting(0)
+  local ok, e = pcall(function()
+    return unknown.guard({ out = unknown.new "known after: make it" }).out
+  end)
+  check.equal(ok, false)
+  rep:emit { event = "host", host = "h1", play = "p", status = "ended", error = e }
+  local text = table.concat(out)
+  check.contains(text, "the playbook looks at 'out', which is known after: make it")
+  check.contains(text, "hint: kb.after(result, function(r) return r.out end) passes it on")
+end)
+
+test("a group without evidence speaks of none", function()
+  local rep, out = collecting(0)
+  for _, host in ipairs { "h1", "h2" } do
+    rep:emit { event = "host", host = host, play = "p", status = "failed",
+      error = err.new("failed", "no door", { host = host, evidence = "" }) }
+  end
+  rep:finish(summary)
+  check.equal(table.concat(out):find("evidence", 1, true), nil)
+end)

@@ -4,11 +4,10 @@ local extra_vars = require "kb.command.extra_vars"
 local kb_check = require "kb.check"
 local inventory = require "kb.inventory"
 local json = require "kb.json"
-local term = require "kb.term"
 
 local function show(findings)
   for _, f in ipairs(findings) do
-    io.stderr:write(("%s:%s: %s\n"):format(f.file, f.line, term.clean(f.message)))
+    io.stderr:write(kb_check.line(f))
   end
 end
 

@@ -13,7 +13,6 @@ local report = require "kb.report"
 local runner = require "kb.runner"
 local sys = require "kb.core.sys"
 local task = require "kb.core.task"
-local term = require "kb.term"
 local trail = require "kb.trail"
 
 local function view_of(opts)
@@ -99,7 +98,7 @@ local function checked(args, options)
   local findings, playbook = kb_check.check(args, options)
   if #findings > 0 then
     for _, f in ipairs(findings) do
-      io.stderr:write(("%s:%s: %s\n"):format(f.file, f.line, term.clean(f.message)))
+      io.stderr:write(kb_check.line(f))
     end
     return nil
   end

@@ -149,7 +149,7 @@ local function text_of_group(group, whole)
       break
     end
   end
-  return text .. (evidence and ("\n  evidence: of %s:\n    %s"):format(first.host,
+  return text .. ((evidence or "") ~= "" and ("\n  evidence: of %s:\n    %s"):format(first.host,
     (evidence:gsub("\n", "\n    "))) or "")
 end
 

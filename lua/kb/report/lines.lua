@@ -118,6 +118,9 @@ function shown.host(self, event)
     local e = event.error -- an operation has told why already
     self:_line("ended", event.host, "the preview of this host ends here"
       .. (e.op and "" or ": " .. e.message), not e.op and e or nil)
+    if e.hint and not e.op then
+      self:_diff("hint: " .. e.hint)
+    end
   elseif event.status == "failed" and not event.error.op then
     self:_line("failed", event.host, event.error.message, event.error)
   end
