@@ -305,14 +305,32 @@ local function call(action, on_output)
   return { code = 0, out = "", err = "" }
 end
 
---- Run an action: { run = shell text, stdin, env, timeout, ok }, { put = { path, … } },
--- { put_tree = { dir, path, … } } or { call = function(on_output) } on the operator's machine.
+-- Input that tells how much of it has been sent, when it is known how much it will be.
+local function told(action, on_progress)
+  if not action.size or not on_progress or type(action.stdin) ~= "function" then
+    return action.stdin
+  end
+  local done = 0
+  return function()
+    local piece, message, code = action.stdin()
+    if piece then
+      done = done + #piece
+      on_progress(done, action.size)
+    end
+    return piece, message, code
+  end
+end
+
+--- Run an action: { run = shell text, stdin, size (of stdin in bytes, if known), env, timeout,
+-- ok }, { put = { path, … } }, { put_tree = { dir, path, … } } or { call = function(on_output) } on
+-- the operator's machine.
 -- When the connection is lost meanwhile, a transfer goes on over a new one, and so does a command
 -- that says `reads = true`; of others it is not known whether they were done: that is a failure.
 -- @param user string or nil
 -- @param action table
 -- @param on_output function(kind, chunk) or nil
--- @param on_progress function(done, total) or nil: of a transfer, in bytes
+-- @param on_progress function(done, total) or nil: of a transfer, or of input of known size, in
+-- bytes
 -- @return result as kb.remote gives it; or nil, message, code
 function Machine:execute(user, action, on_output, on_progress)
   if action.call then
@@ -329,7 +347,7 @@ function Machine:execute(user, action, on_output, on_progress)
     end }
   end
   local function run(r)
-    return r:run(action.run, { user = user, stdin = action.stdin, env = action.env,
+    return r:run(action.run, { user = user, stdin = told(action, on_progress), env = action.env,
       cwd = action.cwd, timeout = action.timeout, on_output = on_output })
   end
   if action.reads then

@@ -79,7 +79,7 @@ exit 1]]
 
 local function loading(work, runtime)
   local stream
-  local action = { fails = runtime == "docker" and "docker load failed"
+  local action = { size = work.bytes, fails = runtime == "docker" and "docker load failed"
     or "ctr images import failed", stdin = function()
     stream = stream or work:stream()
     return stream()
