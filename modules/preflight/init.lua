@@ -38,9 +38,11 @@ local function seen(host, name)
         node.roles[group] = other:in_group(group)
       end
       local root = other:as("root")
-      local marks, refusal = attempt(root.fact, root, "preflight.marks")
-      node.marks, node.sudo = marks, refusal and refusal.message
-      node.listeners = marks and root:fact("preflight.listeners")
+      local _, refusal = attempt(root.facts, root, { { "preflight.marks" },
+        { "preflight.listeners" } })
+      node.sudo = refusal and refusal.message
+      node.marks = not refusal and root:fact("preflight.marks") or nil
+      node.listeners = not refusal and root:fact("preflight.listeners") or nil
       return node
     end)
   end)
