@@ -105,13 +105,16 @@ test("people and programs are shown it", function()
   end) }
   rep.path = told { begins(0, "look"), host(10, "look", "a"), ends(10, "look"),
     begins(10, "etcd", "look"), step(19, "etcd", "m0", "start etcd", 7.5), host(19, "etcd", "m0"),
-    ends(19, "etcd") }
+    ends(19, "etcd"), begins(19, "runtime", "etcd"),
+    step(29, "runtime", "m0", "install " .. ("package "):rep(20), 9), host(29, "runtime", "m0"),
+    ends(29, "runtime") }
   rep.path.find = function(self)
     return self
   end
-  rep:finish { counts = { failed = 0, unreachable = 0, ended = 0 }, cancelled = {}, seconds = 19 }
-  check.contains(text, "critical path, 19.0 s\n")
-  check.contains(text, "   10.0 s  look  a\n")
-  check.contains(text, "    9.0 s  etcd  m0  start etcd (7.5 s)\n")
+  rep:finish { counts = { failed = 0, unreachable = 0, ended = 0 }, cancelled = {}, seconds = 29 }
+  check.contains(text, "critical path, 29.0 s\n")
+  check.contains(text, "   10.0 s  look     a\n")
+  check.contains(text, "    9.0 s  etcd     m0  start etcd (7.5 s)\n")
+  check.contains(text, "package pac… (9.0 s)\n")
   check.equal(json.decode(objects:match("[^\n]*\n$")).path[2].step, "start etcd")
 end)

@@ -205,6 +205,17 @@ local LONG = 10
 -- What is not worth a line: it is part of the total all the same.
 local SHORT = 0.1
 
+-- A step's title names all packages that it installs; here their beginning is enough.
+local TITLE = 60
+
+local function short(text)
+  text = term.clean(text)
+  if utf8.len(text) and utf8.len(text) > TITLE then
+    return text:sub(1, utf8.offset(text, TITLE) - 1) .. "…"
+  end
+  return text
+end
+
 --- The critical path as lines; none for a short run.
 -- @param summary table
 -- @return string
@@ -217,7 +228,7 @@ function M.path(summary)
     total, width = total + entry.seconds, math.max(width, #entry.play)
   end
   for _, entry in ipairs(summary.path) do
-    local step = entry.step and ("  %s (%.1f s)"):format(term.clean(entry.step),
+    local step = entry.step and ("  %s (%.1f s)"):format(short(entry.step),
       entry.step_seconds) or ""
     rows[#rows + 1] = entry.seconds >= SHORT and ("  %6.1f s  %-" .. width .. "s  %s%s\n"):format(
       entry.seconds, entry.play, entry.host, step) or nil
