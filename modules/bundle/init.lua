@@ -363,7 +363,7 @@ M.made = kb.op {
     end
     return { title = title, diff = diff, effect = {}, actions = { { call = function(on_output)
       manifests[args.path] = nil
-      return make.apply(plan, { parallel = args.parallel, on_start = function(text)
+      return make.apply(plan, { parallel = args.parallel, say = function(text)
         on_output("out", text .. "\n")
       end })
     end } } }

@@ -223,7 +223,10 @@ test("only one makes a bundle at a time", function()
   local _, message = g.make { files = {} }
   check.contains(message, "another kbrun is making the bundle")
   sys.unlock(lock)
+  local plan = check.ok(g.plan { files = {} })
   check.ok(g.make { files = {} })
+  _, message = make.apply(plan)
+  check.contains(message, "has changed since it was looked at")
 end)
 
 test("images of archives are pinned by their ids", function()
@@ -244,6 +247,15 @@ test("images of archives are pinned by their ids", function()
   check.contains(message, "image lab/web:1.0 was pinned with sha256 " .. first.id:sub(8))
   check.ok(g.make(map, { "lab/web:1.0" }))
   check.equal(g.item("lab/web:1.0").id, second.id)
+end)
+
+test("what is of another architecture is refused", function()
+  local g <close> = ground()
+  imagefile.write({ path = g.path }, "i.tar", imagefile.docker_files(imagefile.image {
+    imagefile.layer "one" }, { "lab/web:1.0" }))
+  local plan, message = g.plan { arch = "arm64", images = { { archive = "i.tar" } } }
+  check.equal(plan, nil)
+  check.contains(message, "i.tar is for amd64, and the declaration says arch: arm64")
 end)
 
 local faults = {

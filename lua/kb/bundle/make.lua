@@ -32,6 +32,7 @@ local function dropped(plan)
 end
 
 local function load_old(plan)
+  plan.seen = sys.read_file(bundle.path(plan.dir))
   local manifest, message, code = bundle.load(plan.dir)
   if not manifest and code ~= "ENOENT" then
     plans.fail("%s", message)
@@ -94,16 +95,14 @@ local function work(plan, todo, failures)
 end
 
 -- So many at a time, in their order.
-local function work_all(plan, parallel, on_start)
+local function work_all(plan, parallel, say)
   local failures, next_one, tasks = {}, 1, {}
   for i = 1, math.min(parallel, #plan.todo) do
     tasks[i] = task.spawn(function()
       while next_one <= #plan.todo do
         local todo = plan.todo[next_one]
         next_one = next_one + 1
-        if on_start then
-          on_start(todo.text)
-        end
+        say(todo.text)
         work(plan, todo, failures)
       end
     end)
@@ -148,14 +147,27 @@ local function finish(plan)
   return prune(plan)
 end
 
+-- Adds up pieces that come, and says so once a second.
+local function meter(say)
+  local total, last = 0, task.now()
+  return function(bytes)
+    total = total + bytes
+    if task.now() - last >= 1 then
+      last = task.now()
+      say(("%.1f MB so far"):format(total / 1e6))
+    end
+  end
+end
+
 --- Fetch what a plan says, write bundle.yaml, and remove what is not declared. What was fetched
 -- before a failure stays, and another run goes on from there.
 -- @param plan plan
--- @param options table or nil: parallel (how many things at a time: 4), on_start (function(text):
---   something begins)
+-- @param options table or nil: parallel (how many things at a time: 4), say (function(text): what
+--   begins, and once a second how much has come from the network)
 -- @return true; or nil, message (all that failed), code
 function M.apply(plan, options)
   options = options or {}
+  local say = options.say or function() end
   local ok, message, code = store.prepare(plan.dir)
   if not ok then
     return nil, message, code
@@ -166,12 +178,15 @@ function M.apply(plan, options)
     return nil, message or ("another kbrun is making the bundle %s"):format(plan.dir),
       code or "EBUSY"
   end
-  local session <close> = curl.session()
   local _ <close> = setmetatable({}, { __close = function()
     sys.unlock(lock)
   end })
-  plan.session = session
-  local failures = work_all(plan, options.parallel or 4, options.on_start)
+  if sys.read_file(bundle.path(plan.dir)) ~= plan.seen then
+    return nil, bundle.path(plan.dir) .. " has changed since it was looked at: run it again", "EBUSY"
+  end
+  local session <close> = curl.session()
+  plan.session, plan.progress = session, meter(say)
+  local failures = work_all(plan, options.parallel or 4, say)
   if #failures > 0 then
     return nil, table.concat(failures, "\n"), "EIO"
   end

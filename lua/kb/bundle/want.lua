@@ -66,7 +66,10 @@ local function plan_remote_file(plan, wanted)
   end
   local all = plan.wanted
   local spec = { urls = wanted.urls, sha256 = pinned and pinned.sha256 or wanted.sha256,
-    ca = all.ca, protocols = all.protocols, redirect_protocols = all.redirect_protocols }
+    ca = all.ca, protocols = all.protocols, redirect_protocols = all.redirect_protocols,
+    progress = function(bytes)
+      plan.progress(bytes)
+    end }
   local text = ("%s from %s"):format(plans.show(wanted), wanted.urls[1])
   plan:want(text, pinned and pinned.size, function()
     local blob, message, code = download.fetch(plan.session, plan.dir, spec)
@@ -74,10 +77,17 @@ local function plan_remote_file(plan, wanted)
   end)
 end
 
+local function right_arch(plan, path, arch)
+  if arch ~= plan.wanted.arch and arch ~= "all" then
+    plans.fail("%s is for %s, and the declaration says arch: %s", path, arch, plan.wanted.arch)
+  end
+end
+
 local function plan_archive(plan, path)
   local archive = must(images.read(path, { platform = "linux/" .. plan.wanted.arch }))
   local missing, names = false, {}
   for _, image in ipairs(archive.images) do
+    right_arch(plan, path, image.architecture)
     for _, tag in ipairs(image.tags) do
       local item = { kind = "image", name = reference.short(tag), id = image.id }
       local pinned = plan:enforce(item)
@@ -118,6 +128,7 @@ end
 -- A package of one's own; what tells it from others.
 local function plan_deb(plan, path)
   local fields = must(deb.control(path))
+  right_arch(plan, path, fields.Architecture)
   local digest, size = localfile.digest(path)
   local item = { kind = "deb", name = fields.Package, version = fields.Version,
     arch = fields.Architecture, file = deb.file_name(fields), source = base_name(path),
@@ -180,6 +191,9 @@ local function fetch_closure(plan, request)
     items[i], message, code = deb.add(plan.dir, apt.file(root, package))
     if not items[i] then
       return nil, message, code
+    elseif package.sha256 and package.sha256 ~= items[i].sha256 then
+      return nil, ("%s has the SHA-256 %s, but the lists say %s"):format(package.name,
+        items[i].sha256, package.sha256), "EBADMSG"
     end
     items[i].source = package.source
     debs[i] = items[i].file
