@@ -182,7 +182,8 @@ function M.apply(plan, options)
     sys.unlock(lock)
   end })
   if sys.read_file(bundle.path(plan.dir)) ~= plan.seen then
-    return nil, bundle.path(plan.dir) .. " has changed since it was looked at: run it again", "EBUSY"
+    return nil, bundle.path(plan.dir) .. " has changed since it was looked at: run it again",
+      "EBUSY"
   end
   local session <close> = curl.session()
   plan.session, plan.progress = session, meter(say)
