@@ -130,6 +130,7 @@ function M.token(args)
   return { title = "make a token to join with, for " .. args.ttl,
     actions = { ("kubeadm --kubeconfig %s token create --ttl %s"):format(KUBECONFIG,
       kb.quote(args.ttl)) },
+    effect = {}, -- no fact tells tokens
     result = function(outcomes)
       local token = outcomes[1].out:match(TOKEN) or kb.refuse("kubeadm printed no token")
       return { token = kb.secret(token) }

@@ -56,6 +56,7 @@ M.store = kb.op {
     end
     return { title = ("issue %d of %d certificates and keys"):format(#changed, total),
       diff = lines(changed),
+      effect = {}, -- the store is a directory here
       actions = { { call = function()
         changes(args.store, args.declaration, true)
         pending[args.store] = {}

@@ -62,9 +62,11 @@ test("an unknown need counts as something to do", function()
   local r = ground(dir.path).run(play("p", "here", [[
 files.file(host, { dir .. "/made", content = "x" })
 command.run(host, { "true", unless = "test -e /etc" })
+command.run(host, { "true", title = "whatever" })
 ]]), "-n")
+  check.contains(r.out, "whatever  (what it changes is not said)")
   check.contains(r.out, "may run")
-  check.contains(r.out, "1 change to make, 1 that may be needed, 0 as asked")
+  check.contains(r.out, "2 changes to make, 1 that may be needed, 0 as asked")
 end)
 
 test("Ctrl-C ends what runs, says where it stood, and exits with 5", function()

@@ -21,6 +21,7 @@ local function view_of(opts)
   end
   local verbose = opts.verbose or 0
   local options = { verbose = verbose, quiet = opts.quiet,
+    dry_run = opts.dry_run or opts.offline,
     diff = opts.diff or opts.dry_run or opts.offline or verbose > 0 }
   if sys.isatty(1) and sys.getenv("TERM") ~= "dumb" and not opts.quiet then
     return require("kb.report.live").new(options)

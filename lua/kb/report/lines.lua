@@ -13,7 +13,7 @@ local styles = { changed = "yellow", same = "green", failed = "red bold", unknow
 
 --- A view that writes lines.
 -- @param options table: verbose (integer: 1 shows what stayed the same, 2 also what commands
--- print), diff (boolean), write (function(text); standard output if absent), quiet
+-- print), diff (boolean), dry_run (boolean), write (function(text); absent: standard output), quiet
 -- @return view
 function M.new(options)
   local view = setmetatable(options, Lines)
@@ -94,7 +94,8 @@ function shown.step(self, event)
     self:_line("same", event.host, ("%s: %s"):format(event.op, event.reason), event)
   elseif status == "changed" and not self.quiet then
     self:_line("changed", event.host, event.title .. (event.seconds >= 1
-      and ("  (%.1f s)"):format(event.seconds) or ""), event)
+      and ("  (%.1f s)"):format(event.seconds) or "")
+      .. (self.dry_run and event.unstated and "  (what it changes is not said)" or ""), event)
     if self.diff and event.reason then
       self:_diff(event.reason)
     end
