@@ -47,5 +47,5 @@ end }
 
 kb.play { "bastion", hosts = "bastion", become = true, function(host)
   haproxy.server(host, { "m1", state = host.vars.state })
-  kubeconfig.merged(host, { "/root/merged/config", content = kb.read_file(host.vars.kubeconfig) })
+  kubeconfig.merged(host, { "/srv/merged/config", content = kb.read_file(host.vars.kubeconfig) })
 end }
