@@ -61,7 +61,8 @@ end
 --- Tell it to misbehave for a file, until told otherwise.
 -- @param name string
 -- @param how string or nil: "cut=N" (close after N bytes of each answer), "no-ranges", "no-etag",
---   "status=N", "to=URL" (redirect there), "stall=N" (send nothing more after N bytes)
+--   "status=N", "to=URL" (redirect there), "stall=N" (send nothing more after N bytes),
+--   "together=N" (answer when so many have asked)
 function Server:misbehave(name, how)
   check.ok(sys.write_file(self.dir .. "/" .. name .. ".how", how or ""))
 end

@@ -4,9 +4,20 @@ import http.server
 import os
 import ssl
 import sys
+import threading
 import time
 
 root = sys.argv[1]
+arrived, arrival = 0, threading.Condition()
+
+
+def wait_for(count):
+    """Until so many have come to wait here; not for ever."""
+    global arrived
+    with arrival:
+        arrived += 1
+        arrival.notify_all()
+        arrival.wait_for(lambda: arrived >= count, timeout=20)
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -38,6 +49,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         first = 0
         if self.headers.get("Range") and "no-ranges" not in how:
             first = int(self.headers["Range"][len("bytes="):].rstrip("-"))
+        if "together" in how:
+            wait_for(int(how["together"]))
         if "status" in how:
             return self.empty(name, first, int(how["status"]))
         if "to" in how:

@@ -74,6 +74,34 @@ test("files are fetched once, and pinned", function()
   check.equal({ #plan.todo, #plan.dropped, #g.server:asked() }, { 0, 0, 0 })
 end)
 
+test("several are fetched at a time, and no more than are asked for", function()
+  local g <close> = ground()
+  local map = { files = {} }
+  for i = 1, 6 do
+    map.files[i] = { url = g.server:put("f" .. i, "text " .. i) }
+    g.server:misbehave("f" .. i, "together=" .. (i <= 3 and 3 or 6))
+  end
+  local running, most = {}, 0
+  local plan = check.ok(g.plan(map))
+  for _, todo in ipairs(plan.todo) do
+    local run = todo.run
+    todo.run = function()
+      running[todo] = true
+      local n = 0
+      for _ in pairs(running) do
+        n = n + 1
+      end
+      most = math.max(most, n)
+      local _ <close> = setmetatable({}, { __close = function()
+        running[todo] = nil
+      end })
+      return run()
+    end
+  end
+  check.ok(make.apply(plan, { parallel = 3 }))
+  check.equal({ most, g.text "f6" }, { 3, "text 6" })
+end)
+
 test("what has changed is an error that says what to do; a version or repin accept it", function()
   local g <close> = ground()
   local url = g.server:put("a", "first")
