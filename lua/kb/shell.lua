@@ -46,6 +46,9 @@ local function read_one(self, kind, request)
     request:mark(kind, mark)
   end
   while not request.seen[kind] do
+    if self.lost then -- by the task that feeds it, and its streams are closed
+      return nil, "it was closed", "ECLOSED"
+    end
     local chunk, message, code = stream:read()
     if not chunk then
       return nil, message or "its output ended", code or "ECLOSED"

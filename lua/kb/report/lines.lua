@@ -62,6 +62,8 @@ function Lines:_unknown(event)
   if event.error then
     return self:_line("unknown", event.host, ("%s: %s"):format(event.op, event.error.message),
       event)
+  elseif self.quiet then
+    return
   end
   self:_line("may run", event.host, event.title, event)
   if self.diff then
