@@ -27,6 +27,9 @@ local usual = [[
   "exec-opts": [
     "native.cgroupdriver=systemd"
   ],
+  "features": {
+    "containerd-snapshotter": false
+  },
   "iptables": false,
   "log-driver": "json-file",
   "log-opts": {
@@ -42,6 +45,9 @@ local other = [[
   "exec-opts": [
     "native.cgroupdriver=cgroupfs"
   ],
+  "features": {
+    "containerd-snapshotter": false
+  },
   "insecure-registries": [
     "a0.example:5000"
   ],

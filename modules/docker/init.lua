@@ -11,9 +11,11 @@ local M = {}
 
 local CONFIG = "/etc/docker/daemon.json"
 
--- docker's own bridge and its FORWARD DROP are of no use to Kubernetes, and in its way.
+-- docker's own bridge and its FORWARD DROP are of no use to Kubernetes, and in its way. In
+-- containerd's store, which docker 29 begins with, images have other ids than in docker's own.
 local function settings(args)
   local all = data.map { { "log-driver", "json-file" },
+    { "features", data.map { { "containerd-snapshotter", false } } },
     { "exec-opts", data.list { "native.cgroupdriver=" .. args.cgroup_driver } },
     { "log-opts", data.map { { "max-size", args.log_size } } },
     { "storage-driver", args.storage_driver } }
