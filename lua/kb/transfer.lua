@@ -26,7 +26,7 @@ local function values_of(spec, data)
   local path = spec.path:sub(1, 1) == "-" and "./" .. spec.path or spec.path
   local dir = path:match("^(.*)/[^/]*$") or "."
   return {
-    f = path, d = dir == "" and "/" or dir, h = data.digest, s = data.size,
+    f = path, d = dir == "" and "/" or dir, s = data.size,
     u = spec.owner or "", g = spec.group or "",
     m = spec.mode and ("%o"):format(spec.mode) or "",
     v = spec.validate and spec.validate:gsub("%%s", '"$t"') or "",
@@ -76,29 +76,91 @@ local function compressed(read)
   end
 end
 
-local function put_large(remote, spec, data, values)
+-- What the host has of it: true when it has all, else so many bytes, and whether it has zstd.
+local function probe(remote, spec, data, values)
+  values.h = data.digest or ""
   local result, message, code = request.run(remote, spec, "probe", values)
+  if result and result.out == "digest" then -- it has a file of that size
+    values.h, message, code = data:await()
+    if not values.h then
+      return nil, message, code
+    end
+    result, message, code = request.run(remote, spec, "probe", values)
+  end
   if not result then
     return nil, message, code
   elseif result.out == "same" then
-    return true, { changed = false, sent = 0 }
+    return true
   end
   local at, tool = result.out:match("^have (%d+) ?(%a*)$")
-  at = tonumber(at)
-  values.at, values.z = at, "cat"
-  local opts = { stdin = counted(data.read(at), spec.progress, at, data.size) }
-  opts.size = data.size - at
-  if tool == "zstd" and spec.compress ~= false and compresses(data, at) then
+  return tonumber(at), tool
+end
+
+-- A task that ends with its scope.
+local Helper = { __close = function(helper)
+  helper.task:cancel()
+  local _ <close> = task.shield(1)
+  pcall(helper.task.join, helper.task)
+end }
+
+-- Send what is missing while the digest of all of it is made here and there; returns both.
+local function send(remote, spec, data, values)
+  local at = values.at
+  local helper <close> = setmetatable({ task = task.background(data.await, data) }, Helper)
+  local opts = { stdin = counted(data.read(at), spec.progress, at, data.size),
+    size = data.size - at }
+  values.z = "cat"
+  if values.tool == "zstd" and spec.compress ~= false and compresses(data, at) then
     values.z, opts.size = "zstd -dc", nil
     opts.stdin = compressed(opts.stdin)
   end
-  result, message, code = request.run(remote, spec, "large", values, opts)
-  if not result and code == "EBADMSG" and at > 0 then -- the part from before was bad, and is gone
-    return put_large(remote, spec, data, values)
-  elseif not result then
+  local result, message, code = request.run(remote, spec, "receive", values, opts)
+  if not result then
     return nil, message, code
   end
-  return true, { changed = true, sent = data.size - at }
+  local digest
+  digest, message, code = helper.task:join()
+  return digest and { here = digest, there = result.out:match("^got (%x+)$") }, message, code
+end
+
+local function put_large(remote, spec, data, values)
+  values.n = data.identity:sub(1, 32)
+  local at, tool, code = probe(remote, spec, data, values)
+  if not at or at == true then
+    return at, at and { changed = false, sent = 0 } or tool, code
+  end
+  values.at, values.tool = at, tool
+  local digests, message
+  digests, message, code = send(remote, spec, data, values)
+  if digests and digests.here ~= digests.there then
+    request.run(remote, spec, "drop", values)
+    digests, code = nil, "EBADMSG"
+    message = ("%s: %s arrived damaged"):format(remote.name, spec.path)
+  end
+  if not digests and code == "EBADMSG" and at > 0 then -- the part from before was bad, and is gone
+    return put_large(remote, spec, data, values)
+  end
+  local done = digests
+  if digests then
+    done, message, code = request.run(remote, spec, "settle", values)
+  end
+  return done and true, done and { changed = true, sent = data.size - at } or message, code
+end
+
+local function put_small(remote, spec, data, values)
+  local message, code, result
+  values.h, message, code = data:await()
+  if not values.h then
+    return nil, message, code
+  end
+  result, message, code = request.run(remote, spec, "small", values, {
+    stdin = data.text or data.read(0), size = data.size,
+  })
+  if not result then
+    return nil, message, code
+  end
+  local changed = result.out == "changed"
+  return true, { changed = changed, sent = changed and data.size or 0 }
 end
 
 local function put(remote, spec)
@@ -108,21 +170,11 @@ local function put(remote, spec)
     return nil, message, code
   end
   local values = values_of(spec, data)
-  local result
+  local way = data.size > SMALL and put_large or put_small
   local done, info
-  if data.size > SMALL then
-    done, info, code = put_large(remote, spec, data, values)
-    message = info
-  else
-    result, message, code = request.run(remote, spec, "small", values, {
-      stdin = data.text or data.read(0), size = data.size,
-    })
-    done = result and true
-    info = result and { changed = result.out == "changed",
-      sent = result.out == "changed" and data.size or 0 }
-  end
+  done, info, code = way(remote, spec, data, values)
   if not done then
-    return nil, message, code
+    return nil, info, code
   end
   if spec.progress then
     spec.progress(data.size, data.size)

@@ -1,6 +1,7 @@
 --- What runs on a host to receive and send files: POSIX sh, given its values as variables.
 --
--- f the path, d its directory, h and s the SHA-256 and size that the content must have, u, g and m
+-- f the path, d its directory, h and s the SHA-256 (empty: not known yet) and size that the content
+-- must have, n the name of what is kept of it when it does not come to its end, u, g and m
 -- the owner, group and mode wanted (empty: as before, or whose who writes it and 644), v a check of
 -- the temporary file $t, b the suffix of a backup, z a decompressor or cat.
 local quote = require "kb.quote"
@@ -32,33 +33,37 @@ target() {
   [ ! -d "$f" ] || [ -L "$f" ] || fail 61 "$f is a directory"
   [ ! -e "$f" ] || [ -f "$f" ] || [ -L "$f" ] || fail 61 "$f is not a regular file"
   [ -d "$d" ] || fail 62 "there is no directory $d"
-  if [ -f "$f" ] && [ ! -L "$f" ]; then
-    if [ "$(stat -c %s "$f")" = "$s" ] && [ "$(sum "$f")" = "$h" ]; then
-      [ -n "$m" ] || m=$(stat -c %a "$f")
-      dress "$f"
-      printf same
-      exit 0
-    fi
-    [ -n "$u" ] || u=$(stat -c %u "$f")
-    [ -n "$g" ] || g=$(stat -c %g "$f")
-    [ -n "$m" ] || m=$(stat -c %a "$f")
+}
+same() {
+  [ -f "$f" ] && [ ! -L "$f" ] && [ "$(stat -c %s "$f")" = "$s" ] || return 0
+  if [ -z "$h" ]; then
+    printf digest
+    exit 0
   fi
+  [ "$(sum "$f")" = "$h" ] || return 0
+  [ -n "$m" ] || m=$(stat -c %a "$f")
+  dress "$f"
+  printf same
+  exit 0
+}
+as_before() {
+  [ -f "$f" ] && [ ! -L "$f" ] || return 0
+  [ -n "$u" ] || u=$(stat -c %u "$f")
+  [ -n "$g" ] || g=$(stat -c %g "$f")
+  [ -n "$m" ] || m=$(stat -c %a "$f")
 }
 # With SELinux a file keeps its label, and a new one gets that of its name.
 labelled() {
   [ -e /sys/fs/selinux/enforce ]
 }
 place() {
-  [ "$(stat -c %s "$t")" = "$s" ] && [ "$(sum "$t")" = "$h" ] || {
-    rm -f "$t"
-    fail 64 "$f arrived damaged"
-  }
+  as_before
   dress "$t"
   new=
   [ -e "$f" ] || new=1
   if labelled && [ -z "$new" ]; then chcon "--reference=$f" "$t" || exit 65; fi
   [ -z "$v" ] || (eval "$v") >&2 || fail 63 "$f: the check of the new content failed"
-  [ -z "$b" ] || [ ! -e "$f" ] || ln "$f" "$f$b" || exit 65
+  [ -z "$b" ] || [ ! -e "$f" ] || ln -f "$f" "$f$b" || exit 65
   sync "$t" || exit 65
   mv -f -T "$t" "$f" || exit 65
   if labelled && [ -n "$new" ]; then restorecon "$f" || exit 65; fi
@@ -69,19 +74,21 @@ place() {
 -- The whole content comes with the request.
 local small = [==[
 target
+same
 umask 077
 t=$(mktemp "$d/.kbrun.XXXXXXXX") || exit 65
 trap 'rm -f "$t"' EXIT
 trap 'exit 65' HUP INT TERM
 cat >"$t" || exit 65
+[ "$(stat -c %s "$t")" = "$s" ] && [ "$(sum "$t")" = "$h" ] || fail 64 "$f arrived damaged"
 place
 printf changed
 ]==]
 
--- A part that came before is kept under a name made of the digest. It is used only when nobody else
--- can have made it.
+-- A part that came before is kept under a name of its own. It is used only when nobody else can
+-- have made it.
 local part = [==[
-t=$d/.kbrun.$(printf %.32s "$h").part
+t=$d/.kbrun.$n.part
 mine() {
   [ -f "$t" ] && [ ! -L "$t" ] && [ -O "$t" ]
 }
@@ -89,6 +96,7 @@ mine() {
 
 local probe = part .. [==[
 target
+same
 at=0
 mine && at=$(stat -c %s "$t")
 [ "$at" -le "$s" ] || at=0
@@ -99,8 +107,10 @@ command -v zstd >/dev/null && x=zstd || x=
 printf 'have %s %s' "$at" "$x"
 ]==]
 
-local large = part .. [==[
-target
+-- The digest is made of what comes while it comes, after the part from before.
+local receive = part .. [==[
+hasher=sha256sum
+openssl dgst -sha256 -r </dev/null >/dev/null 2>&1 && hasher="openssl dgst -sha256 -r"
 umask 077
 if [ "$at" = 0 ]; then
   rm -f "$t"
@@ -109,9 +119,21 @@ if [ "$at" = 0 ]; then
   set +C
 fi
 mine && [ "$(stat -c %s "$t")" = "$at" ] || fail 64 "$t has changed meanwhile"
-$z >>"$t" || exit 65
+x=$({ [ "$at" = 0 ] || cat "$t"; $z | tee -a "$t"; } | $hasher) || exit 65
+size=$(stat -c %s "$t")
+[ "$size" = "$s" ] || fail 65 "only $size of $s bytes are in $t"
+printf 'got %s' "${x%% *}"
+]==]
+
+local settle = part .. [==[
+target
+mine && [ "$(stat -c %s "$t")" = "$s" ] || fail 64 "$t has changed meanwhile"
 place
 printf changed
+]==]
+
+local drop = part .. [==[
+mine && rm -f "$t"
 ]==]
 
 -- First line of the answer: what there is. Up to $most bytes come along behind it; of more only the
@@ -149,10 +171,12 @@ local send = [==[
 { [ "$at" = 0 ] || dd bs=1 skip="$at" count=0 2>/dev/null; $z; } <"$f" || exit 65
 ]==]
 
-local scripts = { small = small, probe = probe, large = large, offer = offer, send = send }
+local scripts = { small = small, probe = probe, receive = receive, settle = settle, drop = drop,
+  offer = offer, send = send }
 
 --- A script with its values before it.
--- @param name string: "small", "probe" and "large" to receive; "offer" and "send"
+-- @param name string: "small", or "probe", "receive" and "settle" or "drop" to receive; "offer" and
+-- "send" to send
 -- @param values table: the variables
 -- @return string
 function M.text(name, values)

@@ -50,22 +50,56 @@ end
 
 local known = {} -- path -> { size, mtime, digest } of files hashed before, one for many hosts
 
-local function digest_of(path, file, stat)
+local function known_of(path, stat)
   local last = known[path]
-  if last and last.size == stat.size and last.mtime == stat.mtime then
-    return last.digest
+  if not last or last.size ~= stat.size or last.mtime ~= stat.mtime then
+    last = { size = stat.size, mtime = stat.mtime, changed = task.condition() }
+    known[path] = last
   end
-  local digest, message, code = hash_of(pieces_of(file, 0, stat.size))
-  if digest then
-    known[path] = { size = stat.size, mtime = stat.mtime, digest = digest }
+  return last
+end
+
+local function hash_once(path, entry)
+  local _ <close> = setmetatable({}, { __close = function()
+    entry.working = false
+    entry.changed:notify()
+  end })
+  entry.working = true
+  local digest, size, code = crypto.digest_file("sha256", path)
+  if not digest then
+    return nil, size, code
+  elseif size ~= entry.size then
+    return nil, path .. " became another file while it was read", "EIO"
   end
-  return digest, message, code
+  entry.digest = digest
+  return digest
+end
+
+-- The first that wants the digest of a file computes it, the others wait for that.
+local function digest_of(path, entry)
+  while entry.working do
+    local ok, message, code = entry.changed:wait()
+    if not ok then
+      return nil, message, code
+    end
+  end
+  if entry.digest then
+    return entry.digest
+  end
+  return hash_once(path, entry)
+end
+
+local function digest_known(source)
+  return source.digest
 end
 
 local function of_text(text)
+  local digest = crypto.digest("sha256", text)
   return setmetatable({
     size = #text,
-    digest = crypto.digest("sha256", text),
+    digest = digest,
+    identity = digest,
+    await = digest_known,
     text = text,
     read = function(from)
       return function()
@@ -77,10 +111,16 @@ local function of_text(text)
   }, Source)
 end
 
---- Open a local file to be sent or compared.
+-- What a file is known by before its digest is: its place, size and time.
+local function identity_of(path, stat)
+  return crypto.digest("sha256", ("%s\0%d\0%s"):format(sys.realpath(path) or path, stat.size,
+    stat.mtime))
+end
+
+--- Open a local file to be sent.
 -- @param path string
--- @return source; or nil, message, code
-function M.of_file(path)
+-- @return source, whose digest may not be known yet; or nil, message, code
+function M.begin(path)
   local stat, message, code = sys.stat(path)
   if not stat then
     return nil, message, code
@@ -92,17 +132,35 @@ function M.of_file(path)
   if not file then
     return nil, message, "EACCES"
   end
-  local source = setmetatable({
+  local entry = known_of(path, stat)
+  return setmetatable({
     file = file,
     size = stat.size,
+    identity = identity_of(path, stat),
+    digest = entry.digest,
+    await = function(source)
+      source.digest, message, code = digest_of(path, entry)
+      return source.digest, message, code
+    end,
     read = function(from)
       return pieces_of(file, from, stat.size)
     end,
   }, Source)
-  source.digest, message, code = digest_of(path, file, stat)
-  if not source.digest then
-    file:close()
-    return nil, path .. ": " .. message, code
+end
+
+--- Open a local file to be compared.
+-- @param path string
+-- @return source with its digest; or nil, message, code
+function M.of_file(path)
+  local source, message, code = M.begin(path)
+  if not source then
+    return nil, message, code
+  end
+  local digest
+  digest, message, code = source:await()
+  if not digest then
+    source.file:close()
+    return nil, message, code
   end
   return source
 end
@@ -122,10 +180,13 @@ local function of_function(read)
     file:write(piece)
   end
   local size = file:seek("end")
+  local digest = hash_of(pieces_of(file, 0, size))
   return setmetatable({
     file = file,
     size = size,
-    digest = hash_of(pieces_of(file, 0, size)),
+    digest = digest,
+    identity = digest,
+    await = digest_known,
     read = function(from)
       return pieces_of(file, from, size)
     end,
@@ -134,13 +195,14 @@ end
 
 --- Open what a put names.
 -- @param spec table: content (string or secret), file (path) or read (function giving pieces)
--- @return source: size, digest (SHA-256), read (function of an offset, gives a function giving
--- pieces), to be closed; or nil, message, code
+-- @return source: size, read (function of an offset, gives a function giving pieces), identity (a
+-- digest by which it is known again), digest (SHA-256; nil while it is not known), await (method:
+-- waits for the digest), to be closed; or nil, message, code
 function M.open(spec)
   if spec.content then
     return of_text(secret.reveal(spec.content))
   elseif spec.file then
-    return M.of_file(spec.file)
+    return M.begin(spec.file)
   elseif spec.read then
     return of_function(spec.read)
   end
