@@ -88,11 +88,8 @@ local function feed(at, receiver, node, changed)
   if receiver.over then
     return
   end
-  local ok, message = at:start(receiver.wants, { address = node.address, port = node.port,
-    login = node.login, host_key = node.host_key, pipe = node.is_relay and receiver:pipe() })
-  if not ok then
-    return message
-  end
+  at:start(receiver.wants, { address = node.address, port = node.port, login = node.login,
+    host_key = node.host_key, pipe = node.is_relay and receiver:pipe() })
   while not receiver.over and not at:trouble() do
     changed:wait()
   end
@@ -112,7 +109,12 @@ function Relay:_hand_on(node, changed)
   if not ready then
     return false, at:trouble()
   end
-  local met, message = meet(at, node, changed)
+  local room, met, message
+  room, message = at:want(node.blobs)
+  if not room then
+    return false, message
+  end
+  met, message = meet(at, node, changed)
   if not met then
     return false, message
   end

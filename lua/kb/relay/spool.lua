@@ -27,8 +27,8 @@ local SPARE = 64 * 1024 * 1024
 local tells = {}
 
 function tells.have(self, name, size)
-  local hash, part = name:match("^(%x+)(%.?p?a?r?t?)$")
-  if hash and (part == ".part" or not self.have[hash]) then
+  local hash, part = name:match("^(%x+)(.*)$")
+  if part == "" or part == ".part" and not self.have[hash] then
     self.have[hash] = { size = tonumber(size), whole = part == "" }
   end
 end
@@ -242,21 +242,31 @@ function Node:meet(address)
   self.spool:_order("meet %d %s\n", self.number, address)
 end
 
---- Have what a node wants sent to it.
--- @param wants list of {sha256, size, at, file}
--- @param to table: address, port, login, host_key; or pipe, when the relay is the node itself
+--- Begin to bring to the relay what a node wants, when the relay is ready.
+-- @param blobs list of {sha256, size, file}
 -- @return true; or nil, message
-function Node:start(wants, to)
-  local spool, lines = self.spool, {}
-  for i, want in ipairs(wants) do
-    lines[i] = ("%s %d %d\n"):format(want.sha256, want.size, want.at)
-    spool.wanted[want.sha256] = spool.wanted[want.sha256] or want
+function Node:want(blobs)
+  local spool = self.spool
+  self.wants = blobs
+  for _, blob in ipairs(blobs) do
+    spool.wanted[blob.sha256] = spool.wanted[blob.sha256] or blob
   end
-  self.wants = wants
   local needs = spool:_needs() + SPARE
   if needs > spool.free then
     return nil, ("its disk has %d MB free, %d are needed"):format(spool.free // 1000000,
       needs // 1000000)
+  end
+  spool.work:notify()
+  return true
+end
+
+--- Have what a node wants sent to it.
+-- @param wants list of {sha256, size, at}: what of it is not there
+-- @param to table: address, port, login, host_key; or pipe, when the relay is the node itself
+function Node:start(wants, to)
+  local spool, lines = self.spool, {}
+  for i, want in ipairs(wants) do
+    lines[i] = ("%s %d %d\n"):format(want.sha256, want.size, want.at)
   end
   spool:_file(self.number .. ".list", table.concat(lines))
   if to.pipe then
@@ -265,7 +275,6 @@ function Node:start(wants, to)
     spool:_file(self.number .. ".known", "node " .. to.host_key .. "\n")
     spool:_order("start %d %s %d %s\n", self.number, to.address, to.port, to.login)
   end
-  return true
 end
 
 --- Why it will not get what it wants.
