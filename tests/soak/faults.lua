@@ -85,7 +85,7 @@ end
 
 local faults = {}
 
-faults.power = { at = "images",
+faults.power = { at = "runtime",
   inject = function(g)
     g.lab:run("kill", "w1")
   end,
@@ -94,7 +94,7 @@ faults.power = { at = "images",
   end,
   says = "w1", ready = { "m0", "w0" } }
 
-faults.disk = { at = "images",
+faults.disk = { at = "runtime",
   inject = function(g)
     g.lab:run("fill", "w1")
   end,
@@ -113,7 +113,7 @@ faults.port = { at = "etcd",
   end,
   says = "6443", ready = {} }
 
-faults.bastion = { at = "images",
+faults.bastion = { at = "runtime",
   inject = function(g)
     g.lab:ssh("a0", "sudo sh -c 'systemd-run -q --on-active=30 iptables -D INPUT -p tcp --dport 22 "
       .. "-j REJECT --reject-with tcp-reset; nohup sh -c \"sleep 0.5; iptables -I INPUT -p tcp "
