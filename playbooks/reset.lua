@@ -2,8 +2,9 @@
 -- on which host, and asks; `--yes` answers, and without a terminal it must.
 --   kbrun playbooks/reset.lua -i inventory.yaml --dry-run            what would go
 --   kbrun playbooks/reset.lua -i inventory.yaml --limit w2           one node
---   kbrun playbooks/reset.lua -i inventory.yaml --extra reset_etcd=yes    all, and etcd's data
--- Packages, images, certificates and all foreign rules of the packet filter stay; so does etcd's
+--   kbrun playbooks/reset.lua -i inventory.yaml --extra reset_etcd=yes        all, and etcd's data
+--   kbrun playbooks/reset.lua -i inventory.yaml --extra reset_packages=yes    and what it installed
+-- Certificates and all foreign rules of the packet filter stay; so do packages, images and etcd's
 -- data, unless told otherwise. Afterwards site.lua makes a cluster of it again.
 local kb = require "kb"
 local cluster, reset = kb.use("cluster", "reset")
@@ -45,4 +46,11 @@ kb.play { "reset of the bastion", hosts = "bastion", become = true, needs = { "r
   function(host)
     confirmed(host)
     reset.bastion(host)
+  end }
+
+kb.play { "removal of packages", hosts = "bastion:masters:workers", become = true,
+  needs = { "reset of etcd", "reset of the bastion" }, asks = true, tags = { "reset" },
+  function(host)
+    confirmed(host)
+    reset.packages(host)
   end }

@@ -222,19 +222,29 @@ function M.worker(host, c)
   join(host, c, false)
 end
 
+-- The node is deleted as one of the other masters sees it; those that cannot be reached are of no
+-- help, and where none can, there is nobody left who would miss the node.
+local function forgotten(host, c)
+  for _, master in ipairs(c.masters) do
+    if master.name ~= host.name then
+      local ok, e = pcall(kb.on, host, master.name, function(other)
+        M.node_absent(other, { host.name })
+      end)
+      if ok then
+        return
+      elseif type(e) ~= "table" or e.kind ~= "unreachable" then
+        error(e, 0)
+      end
+    end
+  end
+end
+
 --- Take a host out of the cluster: its node is deleted, as a master that is left sees it, and what
 -- kubeadm made of it is reset.
 -- @param host host
 -- @param c table: the cluster's settings
 function M.remove(host, c)
-  for _, master in ipairs(c.masters) do
-    if master.name ~= host.name then
-      kb.on(host, master.name, function(other)
-        M.node_absent(other, { host.name })
-      end)
-      break
-    end
-  end
+  forgotten(host, c)
   M.absent(host, {})
 end
 

@@ -1,5 +1,6 @@
 --- Hosts back to what they were before they became a cluster.
 
+local apt = require "modules.apt"
 local facts = require "modules.reset.facts"
 local files = require "modules.files"
 local kb = require "kb"
@@ -49,9 +50,37 @@ M.rules = kb.op {
   end,
 }
 
-local function wants_etcd(host)
-  local wanted = host:var("reset_etcd", false)
+local function wants(host, name)
+  local wanted = host:var(name, false)
   return wanted == true or wanted == "yes" or wanted == "true"
+end
+
+local function wants_etcd(host)
+  return wants(host, "reset_etcd")
+end
+
+-- What site.lua installs, and what it writes beside that. The package of etcd takes its data with
+-- it when it is purged.
+local PACKAGES = { "kubelet", "kubeadm", "kubectl", "kubernetes-cni", "cri-tools", "docker.io",
+  "containerd", "runc", "haproxy" }
+local ETCD_PACKAGES = { "etcd-server", "etcd-client" }
+local WRITTEN = { "/etc/docker", "/etc/containerd", "/etc/haproxy", "/etc/sysctl.d/90-kbrun.conf",
+  "/etc/modules-load.d/overlay.conf", "/etc/modules-load.d/br_netfilter.conf",
+  "/etc/systemd/system/kubelet.service.d", "/var/lib/kbrun" }
+
+-- Those of the packages that are there.
+local function packages_of(host)
+  local names, questions = {}, {}
+  for _, list in ipairs { PACKAGES, wants_etcd(host) and ETCD_PACKAGES or {} } do
+    for _, name in ipairs(list) do
+      questions[#questions + 1] = { "bundle.package", name }
+    end
+  end
+  host:facts(questions)
+  for _, question in ipairs(questions) do
+    names[#names + 1] = host:fact(table.unpack(question)) and question[2] or nil
+  end
+  return names
 end
 
 --- What there is on a host, in words: what is removed, and what stays.
@@ -72,6 +101,13 @@ function M.found(host, c)
   end
   if chains > 0 then
     lines[#lines + 1] = ("%d chains KUBE-* and CNI-* of the packet filter"):format(chains)
+  end
+  local packages = wants(host, "reset_packages") and packages_of(host) or {}
+  if #packages > 0 then
+    lines[#lines + 1] = "the packages " .. table.concat(packages, ", ")
+  end
+  for _, path in ipairs(wants(host, "reset_packages") and WRITTEN or {}) do
+    lines[#lines + 1] = host:fact("file.stat", path).kind ~= "absent" and path or nil
   end
   if found.etcd and wants_etcd(host) then
     lines[#lines + 1] = ("etcd's data in %s, %d MB"):format(c.etcd.data_dir, found.etcd)
@@ -100,8 +136,9 @@ function M.listing(all, c)
     end
     lines[#lines + 1] = list.stays and "  what stays: " .. list.stays or nil
   end
-  lines[#lines + 1] = "What stays everywhere: packages, images, the bundle, settings of the system,"
-    .. "\nall other rules of the packet filter; and the certificates in " .. c.store .. "."
+  lines[#lines + 1] = "What is not named here stays: packages, images, the bundle, settings of the "
+    .. "system (--extra\nreset_packages=yes removes them), all other rules of the packet filter; "
+    .. "and the\ncertificates in " .. c.store .. "."
   return table.concat(lines, "\n")
 end
 
@@ -112,6 +149,22 @@ function M.node(host, c)
   kubeadm.remove(host, c)
   M.rules(host, {})
   files.absent(host, { "/var/lib/kbrun/smoke" })
+end
+
+--- The packages that site.lua installs and the settings that it writes, when the variable
+-- `reset_packages` says so.
+-- @param host host
+function M.packages(host)
+  if not wants(host, "reset_packages") then
+    return
+  end
+  local names = packages_of(host)
+  if #names > 0 then
+    apt.packages(host, { names, state = "absent", purge = true })
+  end
+  for _, path in ipairs(WRITTEN) do
+    files.absent(host, { path, recurse = true })
+  end
 end
 
 -- A member that loses its data while the others live breaks the cluster; all of them, or none.

@@ -66,7 +66,13 @@ local CLUSTER = { store = "/store", etcd = { data_dir = "/var/lib/etcd/k" },
 local function host(vars, found, chains)
   return { name = "m0", var = function(_, name, fallback)
     return vars[name] or fallback
-  end, fact = function(_, name)
+  end, facts = function() end, fact = function(_, name, what)
+    if name == "bundle.package" then
+      return what == "kubelet" or what == "etcd-server"
+    end
+    if name == "file.stat" then
+      return { kind = what == "/etc/docker" and "directory" or "absent" }
+    end
     return name == "reset.chains" and chains or found
   end, fail = function(_, message)
     error(message, 0)
@@ -83,10 +89,15 @@ test("the question names all that is removed, by host, and what stays", function
     .. "  12 chains KUBE-* and CNI-* of the packet filter\n"
     .. "  what stays: etcd and its data in /var/lib/etcd/k, 40 MB")
   check.contains(text, "w9: nothing to remove")
-  check.contains(text, "the certificates in /store")
+  check.contains(text, "certificates in /store")
   text = listing { reset_etcd = "yes" }
   check.contains(text, "  etcd's data in /var/lib/etcd/k, 40 MB\n")
   check.equal(text:find("what stays: etcd", 1, true), nil)
+  check.equal(text:find("kubelet", 1, true), nil)
+  check.contains(listing { reset_packages = "yes" }, "  the packages kubelet\n"
+    .. "  /etc/docker\n")
+  check.contains(listing { reset_packages = "yes", reset_etcd = "yes" },
+    "  the packages kubelet, etcd-server\n")
 end)
 
 test("etcd's data goes from all members or from none", function()
