@@ -65,9 +65,12 @@ test("one node, then all with etcd's data, and each time a cluster again", funct
   check.equal(lab:ssh("a0", "sudo ls -A /root/.kube"), "")
   run("site.lua", inventory) -- over what etcd has kept
 
-  run("reset.lua", inventory, "--yes", "--extra", "reset_etcd=yes")
+  run("reset.lua", inventory, "--yes", "--extra", "reset_etcd=yes", "--extra",
+    "reset_packages=yes")
   check.equal(bare(lab, password, "m0") .. bare(lab, "", "w0"), "")
-  check.equal(lab:ssh("m0", "ls -d /var/lib/etcd/kubernetes 2>/dev/null || true"), "")
+  check.equal(lab:ssh("m0", "ls -d /var/lib/etcd/kubernetes /var/lib/kbrun 2>/dev/null || true"),
+    "")
+  check.equal(lab:ssh("m0", "dpkg-query -W kubelet docker.io etcd-server 2>/dev/null || true"), "")
   run("site.lua", inventory)
   check.equal(run("site.lua", inventory).summary.steps.changed, 0)
 end)
