@@ -5,8 +5,8 @@
 local kb = require "kb"
 local cluster, haproxy, kubeadm, kubelet = kb.use("cluster", "haproxy", "kubeadm", "kubelet")
 
-local function gates(host, c)
-  kubelet.service(host)
+local function gates(host, c, made)
+  kubelet.service(host, made.changed)
   kubeadm.gate(host, c)
   for _, balancer in ipairs(kb.hosts(host, "bastion")) do
     kb.on(host, balancer, function(a0)
@@ -20,8 +20,7 @@ kb.play { "first master", hosts = "masters[0]", become = true, max_fail = 0,
   function(host)
     local c = cluster.settings(host)
     kubelet.configured(host, c)
-    kubeadm.first_master(host, c)
-    gates(host, c)
+    gates(host, c, kubeadm.first_master(host, c))
   end }
 
 kb.play { "masters", hosts = "masters[1:]", become = true, serial = 1, max_fail = 0,
@@ -29,8 +28,7 @@ kb.play { "masters", hosts = "masters[1:]", become = true, serial = 1, max_fail 
   function(host)
     local c = cluster.settings(host)
     kubelet.configured(host, c)
-    kubeadm.further_master(host, c)
-    gates(host, c)
+    gates(host, c, kubeadm.further_master(host, c))
   end }
 
 kb.play { "balanced masters", hosts = "bastion", become = true, needs = { "masters" },

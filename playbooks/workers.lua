@@ -7,6 +7,5 @@ kb.play { "workers", hosts = "workers", become = true, needs = { "first master",
   function(host)
     local c = cluster.settings(host)
     kubelet.configured(host, c)
-    kubeadm.worker(host, c)
-    kubelet.service(host)
+    kubelet.service(host, kubeadm.worker(host, c).changed)
   end }

@@ -144,11 +144,12 @@ end
 --- Make a host the first master, or, where each master is initialised, any.
 -- @param host host
 -- @param c table: the cluster's settings
+-- @return result of kubeadm.init
 function M.first_master(host, c)
   M.shared_certificates(host, c)
   minimums.check(host, c)
   files.file(host, { INIT, content = config.init(c, node_of(c, host)), mode = "0600" })
-  M.init(host, { INIT, skip_phases = c.skip_phases, ignore = c.ignore_preflight })
+  return M.init(host, { INIT, skip_phases = c.skip_phases, ignore = c.ignore_preflight })
 end
 
 -- What the first master gives to those that join, once in a run, and only when somebody joins.
@@ -198,7 +199,7 @@ local function join(host, c, as_master)
     files.directory(host, { "/etc/kubernetes" })
     files.file(host, { JOIN, content = content, mode = "0600" })
   end
-  M.join(host, { JOIN, master = as_master, ignore = c.ignore_preflight })
+  return M.join(host, { JOIN, master = as_master, ignore = c.ignore_preflight })
 end
 
 --- Make a host a further master, in the way that the setting `certificates` says: `copy`, the
@@ -206,20 +207,22 @@ end
 -- `init-each`, it is initialised like the first one, over the same authorities.
 -- @param host host
 -- @param c table: the cluster's settings
+-- @return result of kubeadm.join or kubeadm.init
 function M.further_master(host, c)
   if c.certificates == "init-each" then
     return M.first_master(host, c)
   elseif c.certificates == "copy" then
     M.shared_certificates(host, c)
   end
-  join(host, c, true)
+  return join(host, c, true)
 end
 
 --- Make a host a worker.
 -- @param host host
 -- @param c table: the cluster's settings
+-- @return result of kubeadm.join
 function M.worker(host, c)
-  join(host, c, false)
+  return join(host, c, false)
 end
 
 -- The node is deleted as one of the other masters sees it; those that cannot be reached are of no

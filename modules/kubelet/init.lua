@@ -97,9 +97,12 @@ end
 --- The service of a node that has joined: it runs, starts at boot, and has been started after its
 -- arguments and its configuration were written. A gate behind it waits until it is well.
 -- @param host host
-function M.service(host)
-  systemd.unit(host, { "kubelet", state = "running", enabled = true,
-    watch = { DROP_IN, CONFIG } })
+-- @param fresh boolean or nil: kubeadm has started it in this run, after writing both
+function M.service(host, fresh)
+  if not fresh then
+    systemd.unit(host, { "kubelet", state = "running", enabled = true,
+      watch = { DROP_IN, CONFIG } })
+  end
   kb.gate(host, { "the kubelet is well", within = 60, fact = { "kubelet.healthy" },
     becomes = true,
     holds = function(answer)

@@ -3,6 +3,8 @@
 
 local bundle = require "modules.bundle"
 local cluster = require "modules.cluster"
+local cni = require "modules.cni"
+local metallb = require "modules.metallb"
 
 local M = {}
 
@@ -56,6 +58,18 @@ function M.architectures(c)
   return found
 end
 
+-- Manifests that are not there, or that name images which the bundle has not.
+local function check_manifests(c, found)
+  local wanted = { c.cni and c.cni ~= "bridge" and c.cni ~= "none" and cni.manifest or nil }
+  wanted[#wanted + 1] = c.addons and c.addons.metallb and metallb.manifest or nil
+  for _, manifest in ipairs(wanted) do
+    local ok, e = pcall(manifest, c)
+    if not ok then
+      found("bundle", type(e) == "table" and e.message or tostring(e))
+    end
+  end
+end
+
 --- What the bundle lacks for this version, and for the architecture of its own Kubernetes.
 -- @param c table: the cluster's settings
 -- @param found function(check, text)
@@ -74,6 +88,7 @@ function M.bundle(c, found)
   for _, text in ipairs(missing) do
     found("bundle", ("%s has %s"):format(c.bundle, text))
   end
+  check_manifests(c, found)
 end
 
 return M

@@ -176,6 +176,12 @@ test("of the bundle", function()
   check.ok(sys.remove(dir.path .. "/whole/blobs/sha256/" .. ("0"):rep(64)))
   check.contains(of_settings("bundle", partial), "has haproxy, but not all of its contents")
   check.contains(of_settings("bundle", { bundle = dir.path .. "/none" }), "bundle: ")
+  local networks = bundle(dir.path .. "/whole")
+  networks.cni, networks.cni_manifest = "weave", sys.realpath "tests/golden/manifests/weave.yaml"
+  networks.addons = { metallb = { manifest = "metallb.yaml" } }
+  local found = of_settings("bundle", networks)
+  check.contains(found, "has not: docker.io/weaveworks/weave-kube:2.5.0")
+  check.contains(found, "has no file metallb.yaml")
   check.ok(sys.mkdir(dir.path .. "/mixed"))
   check.equal(settings.architectures(bundle(dir.path .. "/mixed", "kubelet", { arch = "arm64" })),
     { arm64 = true, amd64 = true })
