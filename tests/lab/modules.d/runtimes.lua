@@ -7,6 +7,7 @@ local DEBS = "/var/lib/kbrun/debs"
 
 kb.play { "containerd", hosts = "all", become = true, function(host)
   local dir = host.vars.bundle
+  bundle.pushed(host, { dir, select = bundle.is_package })
   bundle.packages(host, { DEBS, bundle = dir })
   bundle.installed(host, { { "containerd", "cri-tools" }, path = DEBS, bundle = dir,
     units = "containerd.service" })
