@@ -10,6 +10,9 @@ local M = {}
 --- Packages, all of them in one transaction.
 -- Nothing is asked while they are configured, and configuration files that were changed stay. A
 -- lock that another apt holds is waited for, five minutes at most.
+--
+--     apt.packages(host, { { "nginx", "etcd-server=3.4.*" }, units = "nginx.service" })
+--
 -- @param packages list: names, or "name=version" where the version may end in *
 -- @param state string: present, absent, or latest: the version that apt would install
 -- @param recommends boolean: also what they recommend

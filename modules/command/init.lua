@@ -15,6 +15,10 @@ local M = {}
 --- Shell text, run by sh on the host.
 -- Results: out, err (strings) and code. A dry run does not know them, unless `preview` says what to
 -- take for them.
+--
+--     command.run(host, { "ssh-keygen -A", creates = "/etc/ssh/ssh_host_ed25519_key" })
+--     command.run(host, { "app migrate", unless = "app migrated", reads = { "/var/lib/app" } })
+--
 -- @param text string: POSIX shell text
 -- @param creates path: what the command makes; it is not run when that is there already
 -- @param removes path: what the command removes; it is not run when that is not there

@@ -81,6 +81,10 @@ M.copy = kb.op {
 --- A file made from a Jinja2 template.
 -- The template is found in templates/ beside the playbook, or beside it. It sees the host's
 -- variables, and `vars` over them; a name that is not defined is an error.
+--
+--     files.template(host, { "/etc/app.conf", from = "app.conf.j2", mode = "0640", group = "app",
+--       vars = { port = 8080 }, validate = "app --check %s" })
+--
 -- @param path path: where it is to be on the host
 -- @param from string: the template on the operator's machine
 -- @param vars map: variables over those of the host

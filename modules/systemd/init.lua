@@ -17,7 +17,10 @@ end
 
 --- A unit in the state that is asked for.
 -- Beside the files in `watch` it watches its own file and drop-ins below /etc/systemd. What is not
--- asked for stays as it is. A failure shows the unit's status and the end of its journal.
+-- asked for stays as it is. A failure shows the end of the unit's journal and its status.
+--
+--     systemd.unit(host, { "app", state = "running", enabled = true, watch = "/etc/app.conf" })
+--
 -- @param name string: the unit; ".service" may be left out
 -- @param state string: running or stopped
 -- @param enabled boolean: whether it starts at boot
