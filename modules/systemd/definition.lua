@@ -54,6 +54,16 @@ local function reload(effect)
   return { title = "daemon-reload", actions = { "systemctl daemon-reload" }, effect = effect }
 end
 
+-- What a unit will be once systemd has read its files. Where it had not read them for some time, it
+-- may find drop-ins that it has not told us of.
+local function read_again(state, after)
+  local new = after(state)
+  if state.needs_reload then
+    new.drop_ins = kb.unknown("known after systemd has read its files")
+  end
+  return new
+end
+
 -- Write a file and have systemd read it; also when an earlier run wrote it and got no further.
 local function written(ask, unit, plans, after)
   local state = not is_template(unit) and ask("unit.state", unit) or nil
@@ -61,8 +71,8 @@ local function written(ask, unit, plans, after)
   if not change and not (state and state.needs_reload) then
     return nil, reason
   end
-  local effect = state and { { "unit.state", unit,
-    change and after(state) or plan.copy(state) } } or {}
+  local effect = state and { { "unit.state", unit, read_again(state, change and after
+    or plan.copy) } } or {}
   if state and rawget(state, "active") == "active" then -- reading its files does not restart it
     effect[2] = { "unit.moments", unit, ask("unit.moments", unit) }
   end
