@@ -255,12 +255,14 @@ end
 -- apt with the bundle as its only source, beside the host's own configuration and lists. Two plays
 -- may come to a host at once, and apt does not wait for the lock of its lists; what a package
 -- starts must not hold ours. What an installation that was killed left half done is finished first.
+-- Configuration that a playbook has written stays.
 local INSTALL = [[
 set -e; cd %s; exec 9>.lock; flock -w 600 9; mkdir -p .lists/partial
 echo "deb [trusted=yes] file:$PWD ./" >sources.list
 set -- -q -o Dir::Etc::SourceList="$PWD/sources.list" -o Dir::Etc::SourceParts=- \
   -o Dir::State::Lists="$PWD/.lists" -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= \
-  -o DPkg::Lock::Timeout=300
+  -o DPkg::Lock::Timeout=300 \
+  -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold
 export DEBIAN_FRONTEND=noninteractive
 dpkg --force-confdef --force-confold --configure -a 9>&- || true
 apt-get "$@" update 9>&-

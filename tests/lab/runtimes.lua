@@ -69,8 +69,10 @@ test("containerd and docker: configured, started, and given the images they lack
     bundle = made_bundle() }
   local lab <close> = labs.open("runtimes", { "a0" })
   check.ok(sys.write_file(ground.inventory, lab:run "inventory"))
+  -- a configuration that is there stays while the package that has one of its own is installed
   lab:ssh("a0", "sudo mkdir -p /etc/containerd/certs.d/old.example; "
-    .. "sudo touch /etc/containerd/certs.d/old.example/hosts.toml")
+    .. "sudo touch /etc/containerd/certs.d/old.example/hosts.toml; "
+    .. "echo version = 2 | sudo tee /etc/containerd/config.toml >/dev/null")
   local said = run(ground, "--dry-run")
   local done = run(ground, "--verify")
   local fidelity = events.fidelity(said, done)
