@@ -135,17 +135,12 @@ function M.alone(host)
   return only == host.play.name and next(host.run.plays, only) == nil
 end
 
---- Whether another host is one of the hosts of this play: --limit and failures leave hosts out.
+--- Whether another host is one of the hosts of this run: --limit and failures leave hosts out.
 -- @param host host: any one of the run
 -- @param name string
 -- @return boolean
 function M.takes_part(host, name)
-  for _, other in ipairs(host.play.names) do
-    if other == name then
-      return not host.run.lost[name]
-    end
-  end
-  return false
+  return host.run.part[name] == true and not host.run.lost[name]
 end
 
 --- The hosts that match a pattern and have not failed in this run.

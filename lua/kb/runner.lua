@@ -235,8 +235,8 @@ local current -- the run in hand: there is one in a process
 -- seconds
 -- @raise kb.err of kind usage before anything is connected
 function M.run(plays, options)
-  local run = setmetatable({ machines = {}, lost = {}, plays = {}, passed = {}, foretold = {},
-    cancelled = {}, at_work = setmetatable({}, { __mode = "k" }),
+  local run = setmetatable({ machines = {}, lost = {}, plays = {}, part = {},
+    passed = {}, foretold = {}, cancelled = {}, at_work = setmetatable({}, { __mode = "k" }),
     counts = { failed = 0, unreachable = 0, ended = 0 }, progress = task.condition(),
     exchange = exchange.new(), services = {}, served = task.condition() }, Run)
   for k, v in pairs(options) do
@@ -287,6 +287,7 @@ function Run:_choose(plays)
     for _, name in ipairs(self:_match(play.hosts, ("play %q"):format(play.name), play)) do
       if not limit or limit[name] then
         play.names[#play.names + 1] = name
+        self.part[name] = true
       end
     end
     batch.split(play.names, play.serial)

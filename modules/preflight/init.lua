@@ -59,11 +59,15 @@ local function everybody(host)
   return names
 end
 
--- The other hosts of the cluster that answer; one that does not is told of by its own play.
+-- The other hosts that a host is compared with: those of the run, and all masters. One that does
+-- not answer is told of by its own play.
 local function others_of(host)
-  local list = {}
+  local list, masters = {}, {}
+  for _, name in ipairs(kb.hosts(host, "masters")) do
+    masters[name] = true
+  end
   for _, name in ipairs(everybody(host)) do
-    if name ~= host.name then
+    if name ~= host.name and (masters[name] or kb.takes_part(host, name)) then
       list[#list + 1] = attempt(seen, host, name)
     end
   end
