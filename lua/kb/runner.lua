@@ -163,8 +163,7 @@ function Run:_play(play)
     return self:_emit("play", { play = play.name, status = "skipped",
       reason = play.skipped and "none of its hosts is left" or "it has no hosts" })
   end
-  self:_emit("play", { play = play.name, status = "started", hosts = #left,
-    needs = play.needs })
+  self:_emit("play", { play = play.name, status = "started", hosts = #left, needs = play.needs })
   for _, names in ipairs(batch.split(play.names, play.serial)) do
     if play.stopped then
       break
