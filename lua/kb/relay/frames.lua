@@ -5,8 +5,8 @@ local zstd = require "kb.core.zstd"
 
 local M = {}
 
--- Each frame costs a process on the host.
-local FRAME = 2 * 1024 * 1024
+-- Each frame costs processes on the host, and each is in memory here a few times.
+local FRAME = 1024 * 1024
 
 -- Compression pays when it saves this part of what is sent; most blobs are compressed already.
 local SAVING = 0.4
@@ -52,10 +52,10 @@ function M.of(blob, at, unpacks)
     local small = pays and packed(piece)
     task.yield()
     if small and #small < #piece * (1 - SAVING) then
-      return ("packed %s %d %d\n%s"):format(blob.sha256, #small, #piece, small), at
+      return ("packed %s %d %d\n"):format(blob.sha256, #small, #piece) .. small, at
     end
     pays = false
-    return ("data %s %d\n%s"):format(blob.sha256, #piece, piece), at
+    return ("data %s %d\n"):format(blob.sha256, #piece) .. piece, at
   end, file
 end
 
