@@ -4,7 +4,8 @@
 -- there is nothing to do, or a change:
 --
 --     { title = "create directory /srv/www",        what is done, in few words
---       actions = { "mkdir -p /srv/www", ... },     shell text, { run = text, stdin = … }
+--       actions = { "mkdir -p /srv/www", ... },     shell text, { run = text, stdin = …,
+--                                                   shown = what an error calls the command },
 --                                                   { put = { path = …, content = … } },
 --                                                   { put_tree = { dir = …, path = … } }, or
 --                                                   { call = function } on the operator's machine

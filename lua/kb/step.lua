@@ -74,7 +74,8 @@ end
 
 function Step:_refused(action, result, args)
   err.raise("failed", action.fails or ("%s failed"):format(self.title), {
-    command = action.run, status = ending.of(result), complete = action.fails ~= nil or nil,
+    command = action.shown or action.run, status = ending.of(result),
+    complete = action.fails ~= nil or nil,
     output = tail(printed(result), 40),
     evidence = self:_evidence(args) })
 end
@@ -100,7 +101,7 @@ function Step:_do(change, args)
     local result, message, code, so_far = self.host:_execute(action, args.as)
     if not result then
       err.raise(err.of_code(code), ("%s: %s"):format(change.title, message),
-        { command = action.run, output = so_far and tail(printed(so_far), 40),
+        { command = action.shown or action.run, output = so_far and tail(printed(so_far), 40),
           evidence = code == "ETIMEDOUT" and self:_evidence(args) or nil })
     end
     if not accepted(action, result) then

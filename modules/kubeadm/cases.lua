@@ -1,5 +1,8 @@
 local attempt = require "modules.kubeadm.attempt"
 
+local INIT = "kubeadm init --config /c --skip-phases=addon/coredns "
+  .. "--ignore-preflight-errors=NumCPU,Mem"
+
 local function node(fields)
   local now = { master = false, joined = false, half = false, running = false }
   for k, v in pairs(fields or {}) do
@@ -14,13 +17,13 @@ local half, running = node { master = true, half = true }, node { master = true,
 return {
   { "kubeadm.init", "initialises", given = { bare },
     args = { "/c", skip_phases = { "addon/coredns" }, ignore = { "NumCPU", "Mem" } },
-    actions = { { run = attempt.run("kubeadm init --config /c --skip-phases=addon/coredns "
-      .. "--ignore-preflight-errors=NumCPU,Mem"), fails = "kubeadm failed" } } },
+    actions = { { run = attempt.run(INIT), shown = INIT, fails = "kubeadm failed" } } },
   { "kubeadm.init", "is a master", given = { master }, args = { "/c" }, same = "already a master" },
   { "kubeadm.init", "was broken off", given = { half }, args = { "/c" },
     refuses = "broken off in the middle" },
   { "kubeadm.init", "is under way", given = { running }, args = { "/c" },
-    actions = { { run = attempt.wait(), fails = "kubeadm failed" } } },
+    actions = { { run = attempt.wait(), shown = "kubeadm init --config /c",
+      fails = "kubeadm failed" } } },
   { "kubeadm.init", "failed at its end", args = { "/c" },
     given = { node { master = true, joined = true, half = true } }, prepared = { host = "m1" },
     refuses = "reset.lua --limit m1 puts this node alone back" },

@@ -47,10 +47,11 @@ end
 -- The change that kubeadm makes; one that an earlier run has started is waited for.
 local function change_of(now, args, title, command, as_master)
   local after = { master = as_master, joined = true, half = false, running = false }
+  command = ignoring(command, args.ignore)
   return { title = now.running and "wait for the kubeadm that an earlier run has started" or title,
     effect = { { "kubeadm.node", after }, networks_to_come },
-    actions = { { run = now.running and attempt.wait() or attempt.run(ignoring(command,
-      args.ignore)), fails = "kubeadm failed" } } }
+    actions = { { run = now.running and attempt.wait() or attempt.run(command), shown = command,
+      fails = "kubeadm failed" } } }
 end
 
 --- Plan of kubeadm.init.
