@@ -6,6 +6,7 @@ local labs = require "lib.lab"
 local program = require "lib.program"
 local scratch = require "lib.scratch"
 local sys = require "kb.core.sys"
+local task = require "kb.core.task"
 
 local NODES = { "a0", "m0", "m1", "m2", "w0", "w1", "w2" }
 local STEPS = 40
@@ -71,10 +72,14 @@ sha256sum /var/lib/dpkg/status
 hostname
 systemctl show -P MainPID -P ActiveEnterTimestamp -P UnitFileState forty.service forty.timer]]
 
+-- Of all nodes, which are asked side by side.
 local function fingerprints(g)
-  local list = {}
+  local asked, list = {}, {}
   for _, node in ipairs(NODES) do
-    list[node] = g.root(node, FINGERPRINT)
+    asked[node] = task.spawn(g.root, node, FINGERPRINT)
+  end
+  for node, t in pairs(asked) do
+    list[node] = t:join()
     check.contains(list[node], "/etc/hostname f 644 0 0")
   end
   return list
