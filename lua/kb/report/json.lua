@@ -7,8 +7,8 @@
 -- error {kind, message, command, status, output, evidence}. `play`: play, status, hosts, needs,
 -- seconds. `start`: play, host: a host's part of a play begins; `host`: play, host, address,
 -- status: it is over. `ask`: play, question, text, answered (by whom, when nobody is waited for);
--- `answer`: it has come. `retry`: host, message. `summary`: steps (how many of each status; perhaps:
--- those of the unknown that may be needed; unstated), counts (of hosts), failures, seconds, path
+-- `answer`: it has come. `retry`: host, message. `summary`: steps (how many of each; perhaps: those
+-- of the unknown that may be needed; unstated), counts (of hosts), failures, seconds, path
 -- (the critical path: play, host, seconds, step, step_seconds), dry_run, interrupted, cancelled
 -- (hosts that were stopped in the middle), trips (requests by host). Bytes that are not UTF-8 are
 -- written as U+FFFD.
