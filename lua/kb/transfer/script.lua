@@ -119,7 +119,10 @@ if [ "$at" = 0 ]; then
   set +C
 fi
 mine && [ "$(stat -c %s "$t")" = "$at" ] || fail 64 "$t has changed meanwhile"
-x=$({ [ "$at" = 0 ] || cat "$t"; $z | tee -a "$t"; } | $hasher) || exit 65
+arrive() {
+  if [ "$z" = cat ]; then tee -a "$t"; else $z | tee -a "$t"; fi
+}
+x=$({ [ "$at" = 0 ] || cat "$t"; arrive; } | $hasher) || exit 65
 size=$(stat -c %s "$t")
 [ "$size" = "$s" ] || fail 65 "only $size of $s bytes are in $t"
 printf 'got %s' "${x%% *}"
