@@ -205,6 +205,9 @@ test("what a dry run does not know may be shown, and not looked into", function(
   local context = { token = unknown.new("known after m0"), list = { unknown.new("later") } }
   for _, text in ipairs { "a {{ token }} b\n", "{{ 'x' ~ token }}", "{% set t = token %}{{ t }}",
     "{% macro m(x) %}{{ x }}{% endmacro %}<{{ m(token) }}>",
+    "{% macro m(a, x='') %}a{% if a %}{{ x }}{% endif %}b{% endmacro %}<{{ m(1, x=token) }}>",
+    "{{ 'x' ~ token ~ 'y' ~ 'z' }}", "{% macro m(x) %}{% for i in [1] %}{{ x }}{% endfor %}c"
+      .. "{% endmacro %}{{ m(x=token) }}",
     "{% for i in [1, 2] %}\n{{ token }}\n{% endfor %}", "{{ token | default('x') }}" } do
     check.equal(unknown.is(check.ok(render(text, context))), true, text)
   end
@@ -262,4 +265,16 @@ test("an expression gives its value", function()
   check.contains(select(2, evaluate("1 +")), "expected an expression")
   check.contains(select(2, evaluate("1 2")), "expected the end of the expression")
   check.equal(template.expression("a.b + c").references[2].name, "c")
+end)
+
+test("a macro that is called by names says what is wrong with them", function()
+  local macro = "{% macro m(a, b) %}{{ a }}{{ b | default('') }}{% endmacro %}"
+  check.equal(render(macro .. "{{ m(b=2, a=1) }}{{ m(1, b=3) }}{{ m(a=4) }}", {}), "12134")
+  for call, words in pairs { ["m(1, a=2)"] = "got the argument 'a' twice",
+    ["m(1, c=2)"] = "has no argument 'c'", ["m(1, 2, 3, b=4)"] = "takes not more than 2 arguments",
+    ["m(b=1)"] = "parameter 'a' was not provided" } do
+    check.contains(refused(macro .. "{{ " .. call .. " }}", {}).message, words)
+  end
+  check.equal(render("{% for i in [1, 2] %}{% macro m(a) %}{{ i }}{{ a }}{% endmacro %}"
+    .. "{{ m(a=i) }}{% endfor %}", {}), "1122")
 end)
