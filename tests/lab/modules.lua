@@ -10,7 +10,7 @@ local sys = require "kb.core.sys"
 
 local HERE = "tests/lab/modules.d/"
 local areas = { "apt", "authorized_keys", "command", "dpkg", "files", "hostname", "hosts", "kmod",
-  "mounts", "swap", "sysctl", "systemd", "time", "users" }
+  "mounts", "reset", "swap", "sysctl", "systemd", "time", "users" }
 
 -- A lab of one prepared node, with an inventory and an archive in a directory of its own.
 local function prepared()
@@ -21,7 +21,7 @@ local function prepared()
     lab:close()
     program.run { "rm", "-r", dir }
   end })
-  check.ok(sys.write_file(dir .. "/inventory.yaml", lab:run "inventory"))
+  check.ok(sys.write_file(dir .. "/inventory.yaml", lab:run("inventory", "--cluster")))
   local made = program.run { "sh", "-ec", ("cd %s; mkdir -p a/bin; echo tool >a/bin/tool; "
     .. "tar -czf archive.tar.gz a"):format(dir) }
   check.equal(made.status, 0, made.err)
@@ -102,6 +102,9 @@ test("every operation: foretold, done, found true, and not done again", function
   check.equal(r.status, 0, r.out .. r.err)
   check.equal(changes(done), changes(said))
   check.ok(#changes(done) > 40, #changes(done))
+  local rules = ground.lab:ssh("a0", "sudo sh -c 'iptables-nft-save; iptables-legacy-save'")
+  check.equal(rules:find("KUBE-SERVICES", 1, true), nil, rules)
+  check.equal(select(2, rules:gsub("KUBE%-not", "")), 2, rules)
   check.equal(r.out:find("not to be seen", 1, true), nil)
   local started = ground.lab:ssh("a0", "systemctl show -p ActiveEnterTimestamp lab-new chrony")
   local again

@@ -3,7 +3,7 @@ local kb = require "kb"
 local apt, dpkg, command, files, systemd = kb.use("apt", "dpkg", "command", "files", "systemd")
 local users, authorized_keys = kb.use("users", "authorized_keys")
 local hostname, hosts, kmod, mounts = kb.use("hostname", "hosts", "kmod", "mounts")
-local swap, sysctl, time = kb.use("swap", "sysctl", "time")
+local reset, swap, sysctl, time = kb.use("reset", "swap", "sysctl", "time")
 
 local service = [[
 [Service]
@@ -82,6 +82,7 @@ kb.play { "machine", hosts = "all", become = true, function(host)
   mounts.mount(host, { "/mnt/old", state = "absent" })
   mounts.mount(host, { "/mnt/idle", source = "tmpfs", type = "tmpfs", state = "unmounted" })
   swap.off(host, {})
+  reset.rules(host, {})
   time.zone(host, "Europe/Berlin")
   time.synchronised(host, { servers = "192.0.2.1", service = "chrony" })
 end }

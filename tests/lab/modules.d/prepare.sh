@@ -70,6 +70,14 @@ printf '[Service]\nNice=1\n' >/etc/systemd/system/lab-off.service.d/old.conf
 systemctl daemon-reload
 systemctl enable --now lab-old.service lab-off.service 2>/dev/null
 
+# What an earlier cluster has left in the packet filter, beside a rule of somebody else.
+for tables in nft legacy; do
+  "iptables-$tables" -t nat -N KUBE-SERVICES
+  "iptables-$tables" -t nat -A KUBE-SERVICES -d 10.96.0.1/32 -j RETURN
+  "iptables-$tables" -t nat -A PREROUTING -m comment --comment 'of a cluster' -j KUBE-SERVICES
+  "iptables-$tables" -t nat -A PREROUTING -p tcp --dport 81 -m comment --comment KUBE-not -j ACCEPT
+done
+
 useradd -m old
 groupadd oldgroup
 mkdir -p /mnt/old /mnt/idle /srv/tree/below
