@@ -21,17 +21,22 @@ function tells.want(self, hash, size, at)
   self.left = self.left + want.size - want.at
 end
 
+local function tell_progress(self)
+  if self.node.progress then
+    self.node.progress(self.total - self.left, self.total)
+  end
+end
+
 function tells.ready(self, zstd)
   self.ready, self.unpacks = true, zstd == "1"
+  tell_progress(self)
 end
 
 function tells.at(self, hash, at)
   local want = self.missing[hash]
   self.left = self.left - (tonumber(at) - want.at)
   want.at = tonumber(at)
-  if self.node.progress then
-    self.node.progress(self.total - self.left, self.total)
-  end
+  tell_progress(self)
 end
 
 function tells.done(self, hash)
