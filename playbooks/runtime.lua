@@ -15,7 +15,7 @@ local runtimes = {}
 
 -- Its configuration comes first, so that it never starts with its own.
 function runtimes.docker(host, c)
-  docker.config(host, {})
+  docker.config(host, { version = bundle.version(c.bundle, "docker.io") })
   install(host, c, { "docker.io" }, { "docker.service", "containerd.service" })
   docker.service(host)
 end

@@ -27,9 +27,6 @@ local usual = [[
   "exec-opts": [
     "native.cgroupdriver=systemd"
   ],
-  "features": {
-    "containerd-snapshotter": false
-  },
   "iptables": false,
   "log-driver": "json-file",
   "log-opts": {
@@ -78,6 +75,9 @@ return {
     args = {}, same = "already as asked" },
   { "docker.config", "no size", given = bare, args = { log_size = "much" },
     refuses = "is no size" },
+  { "docker.config", "the version of a package with an epoch", given = bare,
+    args = { version = "1:20.10.24+dfsg1-1" }, actions = {
+      "umask 022; mkdir -p -- /etc/docker", put(usual) } },
   { "docker.config", "a mirror without a scheme", given = bare, args = { mirrors = "a0:5000" },
     refuses = "does not begin with http" },
 }

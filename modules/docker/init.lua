@@ -11,14 +11,22 @@ local M = {}
 
 local CONFIG = "/etc/docker/daemon.json"
 
+-- The major version in that of a docker or of its package, which may have an epoch.
+local function major_of(version)
+  return version and tonumber(version:gsub("^%d+:", ""):match("^%d+"))
+end
+
 -- docker's own bridge and its FORWARD DROP are of no use to Kubernetes, and in its way. In
--- containerd's store, which docker 29 begins with, images have other ids than in docker's own.
-local function settings(args)
+-- containerd's store, which docker 29 begins with, images have other ids than in docker's own;
+-- there is a choice since 23.0, and before 18.09 the word for it is an error.
+local function settings(args, version)
   local all = data.map { { "log-driver", "json-file" },
-    { "features", data.map { { "containerd-snapshotter", false } } },
     { "exec-opts", data.list { "native.cgroupdriver=" .. args.cgroup_driver } },
     { "log-opts", data.map { { "max-size", args.log_size } } },
     { "storage-driver", args.storage_driver } }
+  if (major_of(version) or 0) >= 23 then
+    all.features = data.map { { "containerd-snapshotter", false } }
+  end
   if not args.network then
     all.bridge, all.iptables = "none", false
   end
@@ -43,14 +51,15 @@ end
 
 -- The option is there since 23.0.
 local function validation(version)
-  local major = version and tonumber(version:match("^%d+"))
-  return major and major >= 23 and "dockerd --validate --config-file %s" or nil
+  return (major_of(version) or 0) >= 23 and "dockerd --validate --config-file %s" or nil
 end
 
 --- docker's configuration, whole, as the kubelet wants it.
 -- It is best written before docker is installed, so that the first start has it. A docker of 23.0
 -- or later checks the file before it takes the old one's place.
 -- @param path path: where it is
+-- @param version string: of the docker that will read it, or of its package; absent: of the one
+-- that is installed
 -- @param cgroup_driver string: who makes containers' cgroups: systemd, as the kubelet's should be,
 -- or cgroupfs
 -- @param storage_driver string: how layers are stacked
@@ -62,6 +71,7 @@ end
 M.config = kb.op {
   name = "docker.config",
   args = { { "path", "path", "where it is", at = 1, default = CONFIG },
+    { "version", "string", "of the docker that will read it" },
     { "cgroup_driver", { "systemd", "cgroupfs" }, "who makes containers' cgroups",
       default = "systemd" },
     { "storage_driver", "string", "how layers are stacked", default = "overlay2" },
@@ -76,12 +86,14 @@ M.config = kb.op {
   end,
   plan = function(args, fact)
     check(args)
-    local text = json.encode(settings(args), { indent = 2, sort = true }) .. "\n"
+    local installed = fact("docker.version")
+    local text = json.encode(settings(args, args.version or installed),
+      { indent = 2, sort = true }) .. "\n"
     return kb.sequence(fact, { function(ask)
       return kb.plan(files.directory, ask, { args.path:match("^(.+)/[^/]+$") })
     end, function(ask)
       return kb.plan(files.file, ask, { args.path, content = text, mode = "0644",
-        validate = validation(ask("docker.version")) })
+        validate = validation(installed) })
     end }, "configure docker in " .. args.path)
   end,
 }
