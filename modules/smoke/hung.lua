@@ -15,7 +15,8 @@ for d in /proc/[0-9]*; do
 done
 [ -n "$pid" ]
 systemctl stop kbrun-go-on.timer kbrun-go-on.service 2>/dev/null || true
-systemd-run -q --unit=kbrun-go-on --on-active=%d /bin/sh -c "kill -CONT $pid"
+systemd-run -q --unit=kbrun-go-on --on-active=%d --timer-property=AccuracySec=1s \
+  /bin/sh -c "kill -CONT $pid"
 kill -STOP "$pid"]]
 
 local GO_ON = [[for d in /proc/[0-9]*; do

@@ -115,9 +115,10 @@ faults.port = { at = "etcd",
 
 faults.bastion = { at = "runtime",
   inject = function(g)
-    g.lab:ssh("a0", "sudo sh -c 'systemd-run -q --on-active=30 iptables -D INPUT -p tcp --dport 22 "
-      .. "-j REJECT --reject-with tcp-reset; nohup sh -c \"sleep 0.5; iptables -I INPUT -p tcp "
-      .. "--dport 22 -j REJECT --reject-with tcp-reset\" >/dev/null 2>&1 &'")
+    local rule = "INPUT -p tcp --dport 22 -j REJECT --reject-with tcp-reset"
+    g.lab:ssh("a0", ("sudo sh -c 'systemd-run -q --on-active=30 "
+      .. "--timer-property=AccuracySec=1s iptables -D %s; "
+      .. "nohup sh -c \"sleep 0.5; iptables -I %s\" >/dev/null 2>&1 &'"):format(rule, rule))
   end,
   repair = function(g)
     labs.await(60, "the bastion to answer again", function()
