@@ -148,6 +148,7 @@ end
 function M.node(host, c)
   kubeadm.remove(host, c)
   M.rules(host, {})
+  files.absent(host, { "/etc/kubernetes", recurse = true }) -- kubeadm leaves empty directories
   files.absent(host, { "/var/lib/kbrun/smoke" })
 end
 
