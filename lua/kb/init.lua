@@ -135,7 +135,15 @@ function M.alone(host)
   return only == host.play.name and next(host.run.plays, only) == nil
 end
 
---- Whether another host is one of the hosts of this run: --limit and failures leave hosts out.
+--- Whether another host is one of the hosts of this run: --limit leaves hosts out.
+-- @param host host: any one of the run
+-- @param name string
+-- @return boolean
+function M.is_chosen(host, name)
+  return host.run.part[name] == true
+end
+
+--- Whether another host is one of those of this run that have not failed so far.
 -- @param host host: any one of the run
 -- @param name string
 -- @return boolean

@@ -15,7 +15,8 @@ local declared = {
   { "needs", "list", "the plays that must be done first; absent: all before it, {}: none" },
   { "serial", "any", "how many hosts at a time: a number, a percentage or a list of them" },
   { "max_fail", "any", 'how many hosts may fail ("20%") before the play stops; absent: all' },
-  { "complete", "boolean", "all its hosts finish before it stops for max_fail", default = false },
+  { "complete", "boolean", "all its hosts finish before it stops for max_fail, and may be asked "
+    .. "by others after they failed", default = false },
   { "asks", "boolean", "it asks before it acts (kb.confirm): a terminal or --yes is needed",
     default = false },
   { "forks", "integer", "how many hosts at most are worked on at once", default = 500 },

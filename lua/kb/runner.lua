@@ -22,8 +22,8 @@ local by_kind = { unknown = "ended", unreachable = "unreachable", cancelled = "c
 
 -- A host that another one was needed for and could not be reached has failed: we do reach it.
 local function outcome_of(e, name)
-  local outcome = by_kind[err.kind(e)] or "failed"
-  return outcome == "unreachable" and e.host ~= name and "failed" or outcome
+  local kind = err.kind(e)
+  return kind == "unreachable" and e.host ~= name and "failed" or by_kind[kind] or "failed"
 end
 
 --- The machine of a host name, shared by all plays.
@@ -65,7 +65,7 @@ function Run:_settle(play, name, e)
   if outcome == "cancelled" then
     self.cancelled[#self.cancelled + 1] = name
   elseif outcomes[outcome] then
-    self.lost[name] = { outcome = outcome, error = e, play = play.name }
+    self.lost[name] = { outcome = outcome, error = e, play = play }
     self.counts[outcome] = self.counts[outcome] + 1
   end
   if outcome == "failed" or outcome == "unreachable" then
@@ -329,11 +329,11 @@ end
 -- @param fn function(other)
 -- @return what fn returns
 function M.on(host, name, fn)
-  if host.run.lost[name] then
-    err.raise("failed", ("%s has %s and cannot be asked"):format(name,
-      host.run.lost[name].outcome), { host = host.name })
+  local run, lost = host.run, host.run.lost[name]
+  if lost and not (lost.play.complete and lost.outcome == "failed") then
+    err.raise("failed", ("%s has %s and cannot be asked"):format(name, lost.outcome),
+      { host = host.name })
   end
-  local run = host.run
   if not run.apply then
     run:machine(name):learn()
   end

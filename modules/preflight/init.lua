@@ -67,7 +67,7 @@ local function others_of(host)
     masters[name] = true
   end
   for _, name in ipairs(everybody(host)) do
-    if name ~= host.name and (masters[name] or kb.takes_part(host, name)) then
+    if name ~= host.name and (masters[name] or kb.is_chosen(host, name)) then
       list[#list + 1] = attempt(seen, host, name)
     end
   end

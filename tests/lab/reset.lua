@@ -22,7 +22,7 @@ end
 -- What a node shows of a cluster, as root: rules of both kinds of tables, files, interfaces.
 local TRACES = [[for t in iptables-nft iptables-legacy ip6tables-nft ip6tables-legacy; do
   $t-save 2>/dev/null
-done | grep -E 'KUBE-|CNI-'
+done | grep -v not-KUBE-SVC | grep -E 'KUBE-|CNI-'
 ls -A /etc/kubernetes /var/lib/kubelet /etc/cni/net.d 2>/dev/null | grep -v : | grep .
 ip link show cni0 2>/dev/null; docker ps -q; true]]
 

@@ -475,3 +475,23 @@ kb.play { "act", hosts = "all", function(host) files.directory(host, { "/nowhere
   check.equal(summary.cancelled, {})
   check.equal(stub.steps(events), {})
 end)
+
+test("a host that has failed can be asked by others when its play is to be complete", function()
+  local asks = [[
+local kb = require "kb"
+local failed = kb.value "that h1 fails"
+kb.play { "look", hosts = "all", complete = %s, function(host)
+  if host.name == "h1" then
+    failed:set(true)
+    host:fail("not good")
+  end
+  failed:get()
+  host:read("sleep 0.1")
+  kb.on(host, "h1", function(h1) assert(h1:read("echo here").out == "here\n") end)
+end }
+]]
+  local _, summary = stub.run(asks:format("true"), { hosts = { "h1", "h2" } })
+  check.equal(summary.counts.failed, 1)
+  _, summary = stub.run(asks:format("false"), { hosts = { "h1", "h2" } })
+  check.equal(summary.counts.failed, 2)
+end)
