@@ -50,7 +50,7 @@ local function one_node(lab, inventory)
   check.contains(lab:ssh("w0", "sudo iptables-save -t nat"), "not-KUBE-SVC")
 end
 
-test("one node, then all with etcd's data, and each time a cluster again", function()
+test("one node, then all, and each time a cluster again; then etcd's data and packages", function()
   local dir <close> = scratch()
   local lab <close> = labs.open("reset", { "a0", "m0", "w0" })
   local inventory = dir.path .. "/inventory.yaml"
@@ -64,6 +64,7 @@ test("one node, then all with etcd's data, and each time a cluster again", funct
   check.equal(bare(lab, password, "m0") .. bare(lab, "", "w0"), "")
   check.equal(lab:ssh("a0", "sudo ls -A /root/.kube"), "")
   run("site.lua", inventory) -- over what etcd has kept
+  check.equal(run("site.lua", inventory).summary.steps.changed, 0)
 
   run("reset.lua", inventory, "--yes", "--extra", "reset_etcd=yes", "--extra",
     "reset_packages=yes")
@@ -71,6 +72,4 @@ test("one node, then all with etcd's data, and each time a cluster again", funct
   check.equal(lab:ssh("m0", "ls -d /var/lib/etcd/kubernetes /var/lib/kbrun 2>/dev/null || true"),
     "")
   check.equal(lab:ssh("m0", "dpkg-query -W kubelet docker.io etcd-server 2>/dev/null || true"), "")
-  run("site.lua", inventory)
-  check.equal(run("site.lua", inventory).summary.steps.changed, 0)
 end)
