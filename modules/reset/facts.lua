@@ -11,7 +11,7 @@ local FOUND = [[for path in /etc/kubernetes /var/lib/kubelet; do
   if [ -n "$(ls -A "$path" 2>/dev/null)" ]; then echo "path $path"; fi
 done
 for path in /etc/cni/net.d/10-bridge.conflist /etc/systemd/system/pod-routes.service \
-  /root/.kube/config /var/lib/kbrun/smoke; do
+  /root/.kube/config /root/.kube/cache /var/lib/kbrun/smoke; do
   if [ -e "$path" ]; then echo "path $path"; fi
 done
 if [ -e /sys/class/net/cni0 ]; then echo "interface cni0"; fi

@@ -205,6 +205,7 @@ end
 -- @param host host
 function M.bastion(host)
   files.absent(host, { "/root/.kube/config" })
+  files.absent(host, { "/root/.kube/cache", recurse = true }) -- kubectl keeps it
   files.absent(host, { "/var/lib/kbrun/smoke" })
 end
 
