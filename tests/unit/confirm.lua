@@ -10,7 +10,9 @@ local kb = require "kb"
 local files = kb.use "files"
 kb.play { "remove", hosts = "all", asks = true, function(host)
   kb.confirm(host, { "Remove it?", text = "h1: all of it" })
-  files.absent(host, { host.vars.path })
+  if host.name == "h1" then -- both are this machine
+    files.absent(host, { host.vars.path })
+  end
 end }
 ]]
 
