@@ -92,7 +92,10 @@ local function key_before(a, b)
   return tostring(a) < tostring(b)
 end
 
-local function sorted_keys(plain)
+--- The keys of a plain table, sorted.
+-- @param plain table
+-- @return list
+function M.sorted_keys(plain)
   local keys = {}
   for key in next, plain do keys[#keys + 1] = key end
   table.sort(keys, key_before)
@@ -108,7 +111,7 @@ function M.pairs(value)
   local meta = getmetatable(value)
   if meta and meta.__pairs then return pairs(value) end
   if M.kind(value) == "list" then return ipairs(value) end
-  local keys, place = sorted_keys(value), 0
+  local keys, place = M.sorted_keys(value), 0
   return function()
     place = place + 1
     local key = keys[place]

@@ -70,6 +70,19 @@ function M.clean(text)
   end))
 end
 
+local UNITS = { "B", "kB", "MB", "GB", "TB" } -- in powers of ten, as registries and docker count
+
+--- A number of bytes for people: "512 B", "1.5 MB".
+-- @param bytes number
+-- @return string
+function M.bytes(bytes)
+  local unit = 1
+  while bytes >= 999.5 and UNITS[unit + 1] do
+    bytes, unit = bytes / 1000, unit + 1
+  end
+  return (unit > 1 and bytes < 9.95 and "%.1f %s" or "%.0f %s"):format(bytes, UNITS[unit])
+end
+
 --- Break text into lines of at most so many columns, at spaces. Lines that
 -- begin with a space are kept as they are.
 -- @param text string

@@ -1,17 +1,9 @@
 --- What etcd survives: a cluster of n voting members works while n/2+1 of them are healthy.
 
+local data = require "kb.data"
 local kb = require "kb"
 
 local M = {}
-
-local function sorted(set)
-  local list = {}
-  for name in pairs(set) do
-    list[#list + 1] = name
-  end
-  table.sort(list)
-  return list
-end
 
 local function told(list)
   return #list == 0 and "none" or table.concat(list, ", ")
@@ -28,7 +20,7 @@ local function count(members, but)
       end
     end
   end
-  return voters, sorted(well), sorted(ill)
+  return voters, data.sorted_keys(well), data.sorted_keys(ill)
 end
 
 local function hint(ill)

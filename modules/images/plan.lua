@@ -3,6 +3,7 @@
 local bundle = require "modules.bundle"
 local effect_of = require "modules.images.effect"
 local images = require "kb.images"
+local data = require "kb.data"
 local kb = require "kb"
 local source = require "modules.images.source"
 
@@ -31,15 +32,6 @@ local function runtime_of(args, fact)
     "install one first; a play that does so is named in needs = …")
 end
 
-local function sorted_names(set)
-  local list = {}
-  for name in pairs(set) do
-    list[#list + 1] = name
-  end
-  table.sort(list)
-  return list
-end
-
 -- What the host has, as kb.images.plan takes it.
 local function inventory_of(runtime, fact)
   local have = { runtime = runtime, images = {}, chains = {}, blobs = {}, staged = {} }
@@ -47,7 +39,7 @@ local function inventory_of(runtime, fact)
     have.staged["sha256:" .. sha256] = size
   end
   for id, image in pairs(fact("images.present", runtime)) do
-    have.images[id] = sorted_names(image.names)
+    have.images[id] = data.sorted_keys(image.names)
     for _, chain in ipairs(images.chain_ids(image.layers or {})) do
       have.chains[chain] = true
     end

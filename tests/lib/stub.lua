@@ -6,6 +6,7 @@ local play = require "kb.play"
 local proc = require "kb.core.proc"
 local report = require "kb.report"
 local runner = require "kb.runner"
+local scratch = require "lib.scratch"
 local sys = require "kb.core.sys"
 local task = require "kb.core.task"
 local unknown = require "kb.unknown"
@@ -100,6 +101,13 @@ function M.inventory(names, vars)
       return { name = name }
     end,
   }
+end
+
+--- Run a function with a directory, which is gone afterwards.
+-- @param fn function(path)
+function M.with_dir(fn)
+  local dir <close> = scratch()
+  fn(dir.path)
 end
 
 --- Run a playbook given as text.

@@ -3,14 +3,7 @@ local check = require "lib.check"
 local stub = require "lib.stub"
 local sys = require "kb.core.sys"
 
-local function with_dir(fn)
-  local dir = check.ok(sys.mkdtemp("/tmp/kbrun-test-"))
-  local ok, e = pcall(fn, dir)
-  stub.shell("rm -rf " .. dir)
-  if not ok then
-    error(e, 0)
-  end
-end
+local with_dir = stub.with_dir
 
 local three_steps = [[
 local kb = require "kb"

@@ -5,6 +5,7 @@ local err = require "kb.err"
 local live = require "kb.report.live"
 local meter = require "kb.report.meter"
 local report = require "kb.report"
+local term = require "kb.term"
 
 -- A live view on a terminal of this size, and a function that draws and gives what it wrote.
 local function terminal(columns, rows)
@@ -113,7 +114,7 @@ end)
 test("bytes are written for people", function()
   local said = {}
   for i, n in ipairs { 0, 999, 1000, 9940, 9960, 999499, 999600, 1.5e9, 2e15 } do
-    said[i] = meter.bytes(n)
+    said[i] = term.bytes(n)
   end
   check.equal(said, { "0 B", "999 B", "1.0 kB", "9.9 kB", "10 kB", "999 kB", "1.0 MB", "1.5 GB",
     "2000 TB" })

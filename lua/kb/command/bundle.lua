@@ -7,16 +7,6 @@ local json = require "kb.json"
 local term = require "kb.term"
 local verify_bundle = require "kb.bundle.verify"
 
--- "110 MB", in powers of ten as registries and docker count.
-local function size_text(bytes)
-  for _, unit in ipairs({ { 1e9, "GB" }, { 1e6, "MB" }, { 1e3, "kB" } }) do
-    if bytes >= unit[1] then
-      return ("%.1f %s"):format(bytes / unit[1], unit[2])
-    end
-  end
-  return bytes .. " B"
-end
-
 local function complain(message)
   io.stderr:write("kbrun bundle: ", term.clean(message), "\n")
   return common.exit.failed
@@ -42,7 +32,7 @@ local function list(opts, dir)
   local cells = { { "KIND", "NAME", "VERSION", "ARCH", "SIZE", "SHA256" } }
   for _, item in ipairs(manifest.items) do
     cells[#cells + 1] = { item.kind, term.clean(item.name), term.clean(item.version or "-"),
-      term.clean(item.arch or "-"), size_text(bytes_of(item)), item.sha256:sub(1, 12) }
+      term.clean(item.arch or "-"), term.bytes(bytes_of(item)), item.sha256:sub(1, 12) }
   end
   io.write(columns.text(cells))
   return common.exit.done
@@ -75,7 +65,7 @@ local function verify(opts, dir)
   end
   if not opts.quiet then
     io.stderr:write(("%d items, %d blobs, %s: %s\n"):format(report.items, report.blobs,
-      size_text(report.bytes), #findings == 0 and "whole" or #findings .. " findings"))
+      term.bytes(report.bytes), #findings == 0 and "whole" or #findings .. " findings"))
   end
   if #findings > 0 and not opts.quiet and not opts.json then
     advise(dir)

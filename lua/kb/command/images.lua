@@ -7,16 +7,6 @@ local images_nodes = require "kb.command.images_nodes"
 local json = require "kb.json"
 local term = require "kb.term"
 
--- "110 MB", in powers of ten as registries and docker count.
-local function size_text(bytes)
-  for _, unit in ipairs({ { 1e9, "GB" }, { 1e6, "MB" }, { 1e3, "kB" } }) do
-    if bytes >= unit[1] then
-      return ("%.1f %s"):format(bytes / unit[1], unit[2])
-    end
-  end
-  return bytes .. " B"
-end
-
 local function row_of(archive, image)
   local bytes, layers = 0, {}
   for i, layer in ipairs(image.layers) do
@@ -59,7 +49,7 @@ local function list(opts, paths)
   for _, row in ipairs(rows) do
     for _, name in ipairs(#row.names > 0 and row.names or { "-" }) do
       cells[#cells + 1] = { term.clean(name), row.id:sub(8, 19), term.clean(row.platform),
-        tostring(#row.layers), size_text(row.size), row.archive }
+        tostring(#row.layers), term.bytes(row.size), row.archive }
     end
   end
   io.write(columns.text(cells))

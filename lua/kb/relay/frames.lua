@@ -59,10 +59,8 @@ function M.of(blob, at, unpacks)
   end, file
 end
 
---- A function that takes pieces of text and calls another one with each whole line.
--- @param each function(line)
--- @return function(piece)
-function M.lines(each)
+-- A function that takes pieces of text and calls another one with each whole line.
+local function lines(each)
   local rest = ""
   return function(piece)
     rest = rest .. piece
@@ -71,6 +69,25 @@ function M.lines(each)
     end
     rest = rest:match("[^\n]*$")
   end
+end
+
+--- A function that takes pieces of what a script prints: each line is an event, a word and its
+-- arguments.
+-- @param tells table: word -> function(owner, arguments...); other words mean nothing
+-- @param owner any
+-- @param after function(): called after each event
+-- @return function(piece)
+function M.events(tells, owner, after)
+  return lines(function(line)
+    local words = {}
+    for word in line:gmatch("%S+") do
+      words[#words + 1] = word
+    end
+    if tells[words[1]] then
+      tells[words[1]](owner, table.unpack(words, 2))
+      after()
+    end
+  end)
 end
 
 return M

@@ -53,17 +53,6 @@ function tells.fail(self, ...)
   self.message = table.concat({ ... }, " ")
 end
 
-function Receiver:_line(line)
-  local words = {}
-  for word in line:gmatch("%S+") do
-    words[#words + 1] = word
-  end
-  if tells[words[1]] then
-    tells[words[1]](self, table.unpack(words, 2))
-    self.changed:notify()
-  end
-end
-
 -- What the node is to have, in the order in which it is sent: the largest first, so that little is
 -- left to do when the last has come.
 local function list_of(blobs)
@@ -161,8 +150,8 @@ function M.start(node, relay, changed)
   local list, files, total = list_of(node.blobs)
   local self = setmetatable({ node = node, id = program.nonce(), files = files, total = total,
     left = 0, sent = 0, wants = {}, missing = {}, changed = changed, relay = relay }, Receiver)
-  self.take = frames.lines(function(line)
-    self:_line(line)
+  self.take = frames.events(tells, self, function()
+    self.changed:notify()
   end)
   self.task = task.background(self._run, self, list)
   return self

@@ -68,17 +68,6 @@ function tells.fail(self, ...)
   self.message = table.concat({ ... }, " ")
 end
 
-function Spool:_line(line)
-  local words = {}
-  for word in line:gmatch("%S+") do
-    words[#words + 1] = word
-  end
-  if tells[words[1]] then
-    tells[words[1]](self, table.unpack(words, 2))
-    self:_stir()
-  end
-end
-
 function Spool:_stir()
   self.work:notify()
   for _, node in pairs(self.nodes) do
@@ -148,8 +137,8 @@ function Spool:_next()
 end
 
 function Spool:_run(remote, user)
-  local take = frames.lines(function(line)
-    self:_line(line)
+  local take = frames.events(tells, self, function()
+    self:_stir()
   end)
   return remote:run(script.spool { id = self.id, keep = tostring(KEEP) }, {
     user = user, discard = true,
