@@ -10,10 +10,11 @@ local kinds = {
   ["character special file"] = "device", ["block special file"] = "device",
 }
 
--- Directories that every system has, for previews without a host.
+-- Directories that every system has, for previews without a host; sudo's, too, since that is how
+-- one becomes root there.
 local usual = {}
 for dir in ("/ /etc /etc/systemd /etc/systemd/system /etc/default /etc/sysctl.d "
-  .. "/etc/modules-load.d "
+  .. "/etc/modules-load.d /etc/sudoers.d /etc/cron.d /etc/profile.d /etc/logrotate.d "
   .. "/etc/apt /etc/apt/sources.list.d /etc/apt/keyrings /usr /usr/bin /usr/local /usr/local/bin "
   .. "/usr/local/sbin /usr/local/lib /var /var/lib /var/log /var/tmp /tmp /opt /srv /root "
   .. "/home /run")

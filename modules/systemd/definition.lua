@@ -6,7 +6,7 @@ local plan = require "modules.systemd.plan"
 
 local M = {}
 
-local DIR = "/etc/systemd/system/"
+local DIR = plan.DIR
 
 -- foo@.service is not a unit: units are made of it.
 local function is_template(unit)

@@ -11,6 +11,9 @@ for suffix in ("service socket target timer mount automount swap path slice scop
   suffixes[suffix] = true
 end
 
+--- Where an administrator's units lie.
+M.DIR = "/etc/systemd/system/"
+
 --- A unit's name with its suffix.
 -- @param name string
 -- @return string
@@ -61,7 +64,7 @@ local function own_files(state)
   -- of a unit that a package is going to bring, neither is known
   local own, drop_ins = rawget(state, "path") or "", rawget(state, "drop_ins") or {}
   for _, path in ipairs { own, table.unpack(drop_ins) } do
-    if path:find("^/etc/systemd/system/") then
+    if path:sub(1, #M.DIR) == M.DIR then
       list[#list + 1] = path
     end
   end
@@ -138,16 +141,6 @@ local function effect_in_either_case(args, unit)
     pid = soon, path = soon, drop_ins = soon, needs_reload = false } }, M.renewed(unit) }
 end
 
--- Of a unit that a package is going to bring: what it will be like before this step is not known.
-local function plan_of_missing(args, unit, fact)
-  local doubt = kb.missing(fact, "there is no unit " .. unit, "if a package of an earlier step "
-    .. "brings it, say so there: apt.packages(host, { …, units = { \"" .. unit .. "\" } })")
-  local wanted = { args.state == "running" and "start" or nil }
-  wanted[#wanted + 1] = args.enabled and "enable" or nil
-  return { title = title_of(wanted, unit), perhaps = doubt,
-    effect = effect_in_either_case(args, unit) }
-end
-
 -- Refuse what cannot be; say when a unit that is not there is already as asked.
 local function check(args, unit, state)
   if state.load == "not-found" and args.masked == nil then
@@ -193,6 +186,38 @@ local function actions_of(todo, unit)
   return list
 end
 
+-- What is asked of a unit that is not there yet.
+local function wanted_of(args)
+  local wanted = { args.enabled and "enable" or nil }
+  wanted[#wanted + 1] = args.state == "running" and "start" or nil
+  return wanted
+end
+
+-- Of a unit that a package is going to bring: what it will be like before this step is not known.
+local function plan_of_missing(args, unit, fact)
+  local doubt = kb.missing(fact, "there is no unit " .. unit, "write its file with "
+    .. "systemd.unit_file; if a package of an earlier step brings it, say so there: "
+    .. "apt.packages(host, { …, units = { \"" .. unit .. "\" } })")
+  return { title = title_of(wanted_of(args), unit), perhaps = doubt,
+    effect = effect_in_either_case(args, unit) }
+end
+
+-- Whether there is a file for the unit, or for the template that it is made of.
+local function has_file(unit, fact)
+  local kind = fact("file.stat", M.DIR .. unit:gsub("@.*(%.%w+)$", "@%1")).kind
+  return kind == "file" or kind == "link"
+end
+
+-- Of a unit whose file is there and that systemd does not know: an earlier step of a dry run has
+-- written it, as a file like any other.
+local function plan_of_unread(args, unit)
+  local wanted = wanted_of(args)
+  local actions = actions_of(wanted, unit)
+  table.insert(actions, 1, "systemctl daemon-reload")
+  return { title = title_of(wanted, unit), actions = actions,
+    effect = effect_in_either_case(args, unit) }
+end
+
 --- A copy of a unit's state once systemd has read its files; what is not known stays so.
 -- @param state table
 -- @return table
@@ -230,7 +255,8 @@ end
 local function plan_of_unit(args, unit, fact)
   local state = fact("unit.state", unit)
   if state.load == "not-found" and args.masked == nil and wants_it(args) then
-    return plan_of_missing(args, unit, fact)
+    local of_file = has_file(unit, fact) and plan_of_unread or plan_of_missing
+    return of_file(args, unit, fact)
   end
   local reason = check(args, unit, state)
   if reason then
