@@ -3,12 +3,16 @@
 #include "libs.h"
 #include "task.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 /* Exit status when the runtime itself fails; kb.cli has the other ones. */
 enum { EXIT_BROKEN = 70 };
@@ -41,6 +45,36 @@ static int exit_status(lua_State *L, int status) {
   return EXIT_BROKEN;
 }
 
+/* A descriptor that we were started without would be given to the first socket
+** or file that is opened, and what is meant for people would be written into
+** it. */
+static void fill_standard_descriptors(void) {
+  int fd;
+  do
+    fd = open("/dev/null", O_RDWR);
+  while (fd >= 0 && fd <= STDERR_FILENO);
+  if (fd > STDERR_FILENO)
+    close(fd);
+}
+
+/* Whether who reads our output has gone, as `head` does: then the rest was not
+** wanted. */
+static int reader_gone(void) {
+  struct pollfd out = {.fd = STDOUT_FILENO};
+  return poll(&out, 1, 0) > 0 && (out.revents & POLLERR) != 0;
+}
+
+/* The exit status, once all that was printed has gone out. */
+static int after_output(int status) {
+  errno = 0;
+  int written = fflush(stdout) == 0 && !ferror(stdout);
+  if (written || reader_gone())
+    return status;
+  fprintf(stderr, "kbrun: not all could be written to standard output%s\n",
+          errno == ENOSPC ? ": the disk is full" : "");
+  return status == 0 ? EXIT_BROKEN : status;
+}
+
 /* Every host costs a descriptor or more: take what the hard limit allows. */
 static void raise_descriptor_limit(void) {
   struct rlimit limit;
@@ -68,6 +102,7 @@ static const char *take_override(int *argc, char ***argv) {
 
 int main(int argc, char **argv) {
   const char *override_dir = take_override(&argc, &argv);
+  fill_standard_descriptors();
   struct loop *loop = loop_new();
   lua_State *L = luaL_newstate();
   if (loop == NULL || L == NULL) {
@@ -84,5 +119,5 @@ int main(int argc, char **argv) {
   int status = exit_status(L, run_cli(L, argc, argv));
   lua_close(L);
   loop_free(loop);
-  return status;
+  return after_output(status);
 }

@@ -3,6 +3,7 @@ local check = require "lib.check"
 local cli = require "kb.cli"
 local help = require "kb.help"
 local program = require "lib.program"
+local scratch = require "lib.scratch"
 local sys = require "kb.core.sys"
 local task = require "kb.core.task"
 local term = require "kb.term"
@@ -27,6 +28,35 @@ test("help and version go to stdout, status 0", function()
     check.contains(r.out, "usage: kbrun")
   end
   check.contains(kbrun("--version").out, "kbrun ")
+end)
+
+-- What a shell says of kbrun, "$0".
+local function shell(text)
+  return program.run { "sh", "-c", text, program.kbrun }
+end
+
+test("output that could not be written is an error; a reader that had enough is none", function()
+  local r = shell('"$0" --version >/dev/full')
+  check.equal(r.status, 70)
+  check.contains(r.err, "not all could be written to standard output: the disk is full")
+  r = shell('{ "$0" doc; echo "status $?" >&2; } | head -n 1')
+  check.equal(r.err, "status 0\n")
+end)
+
+test("started without descriptors, what is printed goes into no file or socket", function()
+  local dir <close> = scratch()
+  local script, found = dir.path .. "/script.lua", dir.path .. "/found"
+  check.ok(sys.write_file(script, [[
+local sys = require "kb.core.sys"
+local list = {}
+for fd = 0, 2 do
+  list[#list + 1] = sys.realpath("/proc/self/fd/" .. fd)
+end
+sys.write_file((...), table.concat(list, " "))
+]]))
+  local r = shell(('"$0" lua %s %s <&- >&- 2>&-'):format(script, found))
+  check.equal(r.status, 0)
+  check.equal(sys.read_file(found), "/dev/null /dev/null /dev/null")
 end)
 
 test("every command explains itself in its own words, within the width", function()
