@@ -64,7 +64,7 @@ function Run:_settle(play, name, e)
   local outcome = e and outcome_of(e, name) or "done"
   if outcome == "cancelled" then
     self.cancelled[#self.cancelled + 1] = name
-  elseif outcomes[outcome] then
+  elseif outcomes[outcome] and not self.lost[name] then -- by another play, side by side
     self.lost[name] = { outcome = outcome, error = e, play = play }
     self.counts[outcome] = self.counts[outcome] + 1
   end
@@ -298,8 +298,8 @@ end
 
 function Run:_match(pattern, where, play)
   local names, message = self.inventory:match(pattern)
-  if not names then
-    err.raise("usage", ("%s: %s"):format(where, message), play and
+  if not names or #names == 0 and not play then
+    err.raise("usage", ("%s: %s"):format(where, message or "no host matches " .. pattern), play and
       { file = play.file, line = play.line })
   end
   return names

@@ -20,8 +20,16 @@ test("what is not given is absent", function()
 end)
 
 test("options become settings", function()
-  check.equal(access.settings { user = "ops", key = { "a", "b" }, timeout = 3, become = true },
-    { user = "ops", keys = { "a", "b" }, timeouts = { connect = 3 }, become = "sudo" })
+  local a, guard <close> = temporary("")
+  check.equal(access.settings { user = "ops", key = { a, a }, timeout = 3, become = true },
+    { user = "ops", keys = { a, a }, timeouts = { connect = 3 }, become = "sudo" })
+  check.ok(guard)
+end)
+
+test("a key that is not there is refused before any host is asked", function()
+  local settings, message = access.settings { key = { "/no/such/key" } }
+  check.equal(settings, nil)
+  check.contains(message, "--key: /no/such/key: No such file")
 end)
 
 test("the password for root is the first line of its file, and a secret", function()

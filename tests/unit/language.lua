@@ -366,6 +366,20 @@ end }
   check.equal(summary.lost.h2.outcome, "failed")
 end)
 
+test("a host that fails in two plays side by side is one host", function()
+  local _, summary = stub.run([[
+local kb = require "kb"
+for _, name in ipairs { "one", "two" } do
+  kb.play { name, hosts = "all", needs = {}, function(host)
+    require("kb.core.task").sleep(0.02)
+    host:fail("no")
+  end }
+end
+]], { hosts = { "h1" } })
+  check.equal(summary.counts.failed, 1)
+  check.equal(#summary.failures, 1)
+end)
+
 test("steps have ids of their own also in loops and on other hosts", function()
   local events = stub.run([[
 local kb = require "kb"

@@ -46,6 +46,18 @@ local function become_password(opts, login)
   end
 end
 
+-- A key that is not there is found before it has cost a refused login on each host.
+local function readable(keys)
+  for _, path in ipairs(keys) do
+    local file, message = io.open(path)
+    if not file then
+      return nil, "--key: " .. message
+    end
+    file:close()
+  end
+  return keys
+end
+
 --- The settings for kb.remote that the options of `common.connection` give, over
 -- those of the inventory. Asks for passwords, so call it once and before a run.
 -- @param opts table: the values of the options
@@ -54,7 +66,10 @@ end
 function M.settings(opts)
   local settings, message = { user = opts.user }, nil
   if #(opts.key or {}) > 0 then
-    settings.keys = opts.key
+    settings.keys, message = readable(opts.key)
+    if not settings.keys then
+      return nil, message
+    end
   end
   if opts.timeout then
     settings.timeouts = { connect = opts.timeout }

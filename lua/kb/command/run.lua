@@ -108,6 +108,9 @@ end
 
 local function run(opts, args)
   local dry_run = opts.dry_run or opts.offline or false
+  if dry_run and opts.verify then
+    return nil, "--verify asks after each change, and a preview makes none: give one of the two"
+  end
   local inv, over = load_inventory(opts, args)
   local extra = extra_vars(opts.extra)
   local playbook = checked(args, { inventory = inv, extra_vars = extra })

@@ -71,6 +71,11 @@ function Lines:_unknown(event)
   end
 end
 
+-- Whether a step failed because its own host could not be reached: that is no fault of the step.
+local function lost_itself(event)
+  return event.error.kind == "unreachable" and event.error.host == event.host
+end
+
 local shown = {}
 
 function shown.play(self, event)
@@ -104,6 +109,8 @@ function shown.step(self, event)
     if self.diff and event.diff then
       self:_diff(event.diff)
     end
+  elseif status == "failed" and lost_itself(event) then
+    self:_line("unreachable", event.host, event.error.message, event)
   elseif status == "failed" then
     self:_line("failed", event.host, what_failed(event.title or event.op, event.error),
       event)
@@ -115,8 +122,8 @@ function shown.step(self, event)
 end
 
 function shown.host(self, event)
-  if event.status == "unreachable" then
-    self:_line("unreachable", event.host, event.error.message)
+  if event.status == "unreachable" and not event.error.op then
+    self:_line("unreachable", event.host, event.error.message, event.error)
   elseif event.status == "ended" then
     local e = event.error -- an operation has told why already
     self:_line("ended", event.host, "the preview of this host ends here"
