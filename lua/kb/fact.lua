@@ -115,6 +115,13 @@ function Fact:ask(...)
   return self.command(...)
 end
 
+--- How many arguments the fact takes at most.
+-- @return number
+function Fact:most()
+  local known = debug.getinfo(self.command, "u")
+  return known.isvararg and math.huge or known.nparams
+end
+
 --- What a bare machine would answer.
 -- @param ... the fact's arguments
 -- @return known boolean, value

@@ -63,7 +63,7 @@ $_ = join "", <S>; print; exit /\S/' %s %s]]):format(SOCKET,
   end,
 }
 
---- The gate: HAProxy sees these masters up.
+--- The gate, behind which HAProxy sees these masters up.
 -- @param host host
 -- @param names list of strings
 function M.gate(host, names)

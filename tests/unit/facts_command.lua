@@ -32,4 +32,12 @@ test("what is misspelt or incomplete is refused before anything is asked", funct
   r = facts("--host", "local", "file.stat")
   check.equal(r.status, 2)
   check.contains(r.err, "kbrun doc file.stat")
+  r = facts("--host", "local", "file.stat", "/etc", "/usr")
+  check.equal({ r.status, r.out }, { 2, "" })
+end)
+
+test("what cannot be answered is said as JSON, too", function()
+  local r = facts("--host", "local", "unit.moments", "-", "--json")
+  check.equal(r.status, 4)
+  check.contains(json.decode(r.out).error, "unit.moments: ")
 end)

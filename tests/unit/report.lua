@@ -203,3 +203,16 @@ test("a group without evidence speaks of none", function()
   rep:finish(summary)
   check.equal(table.concat(out):find("evidence", 1, true), nil)
 end)
+
+test("lists are lists in JSON also when nothing is in them", function()
+  local out = {}
+  local rep = report.new { json_view.new(function(text)
+    out[#out + 1] = text
+  end) }
+  rep:emit { event = "play", play = "p", status = "started", needs = {} }
+  rep:finish { counts = { failed = 0, unreachable = 0, ended = 0 }, cancelled = {}, seconds = 1 }
+  check.contains(out[1], '"needs": []')
+  for _, name in ipairs { "failures", "cancelled", "path" } do
+    check.contains(out[2], ('"%s": []'):format(name))
+  end
+end)

@@ -32,12 +32,12 @@ local function asker(opts, question, collected)
     if not result then
       return nil, message, code
     elseif result.signal then
-      return false, ending.of(result)
+      return nil, ending.of(result), "EPROTO"
     end
     local ok, value, why = pcall(question.fact.parse, result.out, result.code,
       table.unpack(question.args))
     if not ok or value == nil then
-      return false, ("%s: %s"):format(question.name, tostring(why or value or "no answer"))
+      return nil, ("%s: %s"):format(question.name, tostring(why or value or "no answer")), "EPROTO"
     elseif opts.json then
       fanout.write_json { host = settings.name, fact = question.name, args = question.args,
         value = value }
@@ -57,7 +57,7 @@ local function run(opts, args)
   end
   local question = { name = name, args = words, fact = fact.find(name) }
   local ok, command = pcall(question.fact.ask, question.fact, table.unpack(words))
-  if not ok then
+  if not ok or #words > question.fact:most() then
     return nil, ("%s does not take these arguments; see kbrun doc %s"):format(name, name)
   end
   question.command = command

@@ -44,17 +44,23 @@ local function plain(value)
   return copy
 end
 
+-- Lists are lists also when nothing is in them.
+local lists = { "needs", "failures", "cancelled", "path" }
+
 --- Write an event.
 -- @param event table
 function Json:event(event)
-  self.write(json.encode(plain(event), { lossy = true }) .. "\n")
+  event = plain(event)
+  for _, name in ipairs(lists) do
+    event[name] = event[name] and data.list(event[name])
+  end
+  self.write(json.encode(event, { lossy = true }) .. "\n")
 end
 
 --- Write the summary.
 -- @param summary table
 function Json:finish(summary)
   local event = plain(summary)
-  event.failures = data.list(event.failures) -- also when there is none
   event.event = "summary"
   event.lost = nil
   self:event(event)
