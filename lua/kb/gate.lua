@@ -41,18 +41,6 @@ local function emit(host, gate, status, fields)
   host.run.report:emit(fields)
 end
 
--- Commands that find nothing to say have nothing to show.
-local function evidence_of(host, gate)
-  local parts = {}
-  for _, command in ipairs(gate.evidence) do
-    local result, message = host:_ask_quietly(command)
-    local text = result and result.out .. result.err or message
-    text = text:gsub("%s+$", "")
-    parts[#parts + 1] = text ~= "" and ("$ %s\n%s"):format(command, text) or nil
-  end
-  return table.concat(parts, "\n")
-end
-
 -- A run wants to know how it is now, not how it was when the fact was asked ahead of need.
 local function ask(host, gate)
   if host.run.apply then
@@ -84,7 +72,7 @@ local function wait(host, gate, attempt)
     return task.now() - started, fields
   end
   fields = fields or {}
-  fields.host, fields.op, fields.evidence = host.name, gate.op, evidence_of(host, gate)
+  fields.host, fields.op, fields.evidence = host.name, gate.op, host:_evidence(gate.evidence)
   err.raise("failed", ("%s: not so after %d s"):format(gate.title, gate.within), fields)
 end
 

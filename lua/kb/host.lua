@@ -236,9 +236,21 @@ function Host:_execute(action, as)
   end)
 end
 
--- Run a command whose output is for an error, and not for those who watch.
-function Host:_ask_quietly(command, as)
-  return self.machine:execute(self:_user(as), { run = command, timeout = 15 })
+-- What explains an error: commands, and what they print. A script that begins with a comment is
+-- shown as that: what it asks, in words. One that finds nothing to say has nothing to show; one
+-- that could not be asked is the last.
+function Host:_evidence(commands, as)
+  local parts = {}
+  for _, command in ipairs(commands) do
+    local result, message = self.machine:execute(self:_user(as), { run = command, timeout = 15 })
+    local text = (result and result.out .. result.err or message):gsub("%s+$", "")
+    local asked = command:match("^# [^\n]*") or "$ " .. command
+    parts[#parts + 1] = text ~= "" and asked .. "\n" .. text or nil
+    if not result then
+      break
+    end
+  end
+  return table.concat(parts, "\n")
 end
 
 function Host:_commit(as, effect)

@@ -45,16 +45,7 @@ function Step:_blame(e)
 end
 
 function Step:_evidence(args)
-  local commands = self.op.evidence and self.op.evidence(args) or {}
-  local parts = {}
-  for _, command in ipairs(commands) do
-    local result = self.host:_ask_quietly(command, args.as)
-    local text = result and (result.out .. result.err):gsub("%s+$", "") or ""
-    if text ~= "" then
-      parts[#parts + 1] = ("$ %s\n%s"):format(command, text)
-    end
-  end
-  return table.concat(parts, "\n")
+  return self.host:_evidence(self.op.evidence and self.op.evidence(args) or {}, args.as)
 end
 
 local function tail(text, lines)

@@ -1,8 +1,9 @@
 --- etcd as a service of systemd, one member a host, with TLS between all.
 
 local cluster_pki = require "kb.pki.kubeadm"
-local evidence = require "modules.evidence"
 local config = require "modules.etcd.config"
+local evidence = require "modules.evidence"
+local own_evidence = require "modules.etcd.evidence"
 local files = require "modules.files"
 local kb = require "kb"
 local pki = require "modules.pki"
@@ -62,7 +63,8 @@ M.service = kb.op {
     return change
   end,
   evidence = function()
-    return { evidence.unit "etcd", evidence.ports(2379, 2380) }
+    return { own_evidence.peers(), own_evidence.warnings(), evidence.unit("etcd", 3),
+      evidence.ports(2379, 2380) }
   end,
 }
 
@@ -142,7 +144,8 @@ function M.gate(host, c)
       return status and status.healthy and status.leader and #status.members == #names
     end,
     becomes = { healthy = true, leader = true, members = names },
-    evidence = { evidence.etcd(c), evidence.unit("etcd", 10), evidence.ports(2379, 2380),
+    evidence = { evidence.etcd(c), own_evidence.peers(), own_evidence.warnings(),
+      evidence.unit("etcd", 3), evidence.ports(2379, 2380),
       evidence.certificate "/etc/etcd/pki/peer.crt" } })
 end
 

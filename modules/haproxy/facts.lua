@@ -1,14 +1,8 @@
 --- Facts about HAProxy, from its own socket.
 local kb = require "kb"
+local socket = require "modules.haproxy.socket"
 
 local M = {}
-
--- perl-base is on every Debian and can open a socket; nothing else there surely can.
-local function ask(words)
-  return ([[perl -MSocket -e 'alarm 5; socket(S, PF_UNIX, SOCK_STREAM, 0) && connect(S,
-sockaddr_un("/run/haproxy/admin.sock")) or exit 0; syswrite(S, "%s\n"); print while <S>;'
-]]):format(words)
-end
 
 --- What HAProxy thinks of the servers behind it.
 -- @param backend string
@@ -17,7 +11,7 @@ end
 M.servers = kb.fact {
   name = "haproxy.servers",
   command = function()
-    return ask "show stat"
+    return socket.ask "show stat"
   end,
   parse = function(out, _, backend)
     local servers, any = {}, false

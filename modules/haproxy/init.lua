@@ -4,12 +4,12 @@ local config = require "modules.haproxy.config"
 local evidence = require "modules.evidence"
 local files = require "modules.files"
 local kb = require "kb"
+local socket = require "modules.haproxy.socket"
 local systemd = require "modules.systemd"
 
 local M = {}
 
 local CONFIG = "/etc/haproxy/haproxy.cfg"
-local SOCKET = "/run/haproxy/admin.sock"
 
 --- Balance the API over the masters. HAProxy checks the configuration before it is used, and takes
 -- it up without losing connections.
@@ -42,7 +42,7 @@ M.server = kb.op {
     local servers = fact("haproxy.servers", args.backend)
     local now = servers and servers[args.server]
     if not servers then
-      kb.refuse("HAProxy does not answer at " .. SOCKET, "see systemctl status haproxy")
+      kb.refuse("HAProxy does not answer at " .. socket.path, "see systemctl status haproxy")
     elseif not now then
       kb.refuse(("the backend %s has no server %s"):format(args.backend, args.server))
     elseif states[args.state][now] then
@@ -56,7 +56,7 @@ M.server = kb.op {
     return { title = ("set %s/%s to %s"):format(args.backend, args.server, args.state),
       actions = { ([[perl -MSocket -e 'alarm 5; socket(S, PF_UNIX, SOCK_STREAM, 0) && connect(S,
 sockaddr_un("%s")) or exit 1; syswrite(S, "set server $ARGV[0] state $ARGV[1]\n");
-$_ = join "", <S>; print; exit /\S/' %s %s]]):format(SOCKET,
+$_ = join "", <S>; print; exit /\S/' %s %s]]):format(socket.path,
         kb.quote(args.backend .. "/" .. args.server), args.state) },
       effect = { { "haproxy.servers", args.backend,
         args.state == "ready" and kb.unknown("known after HAProxy has asked it") or after } } }
@@ -67,7 +67,7 @@ $_ = join "", <S>; print; exit /\S/' %s %s]]):format(SOCKET,
 -- @param host host
 -- @param names list of strings
 function M.gate(host, names)
-  local up, reasons = {}, { evidence.balancer "masters", evidence.unit("haproxy", 8) }
+  local up, reasons = {}, { socket.evidence "masters", evidence.unit("haproxy", 8) }
   for _, name in ipairs(names) do
     up[name] = "UP"
     reasons[#reasons + 1] = evidence.served(name .. ":6443")

@@ -85,33 +85,47 @@ end
 
 local faults = {}
 
-faults.power = { at = "runtime",
-  inject = function(g)
-    g.lab:run("kill", "w1")
-  end,
-  repair = function(g)
-    g.lab:run("start", "w1")
-  end,
-  says = "w1", ready = { "m0", "w0" } }
+-- What the lab does to a worker, and undoes: the others go on without it.
+local function of_worker(done, undone, says)
+  return { at = "runtime", says = says, ready = { "m0", "w0" },
+    inject = function(g)
+      g.lab:run(done, "w1")
+    end,
+    repair = function(g)
+      g.lab:run(undone, "w1")
+    end }
+end
 
-faults.disk = { at = "runtime",
-  inject = function(g)
-    g.lab:run("fill", "w1")
-  end,
-  repair = function(g)
-    g.lab:run("unfill", "w1")
-  end,
-  says = "[Nn]o space left on device", ready = { "m0", "w0" } }
+faults.power = of_worker("kill", "start", "w1")
+faults.disk = of_worker("fill", "unfill", "[Nn]o space left on device")
 
 faults.port = { at = "etcd",
   inject = function(g)
-    as_root(g, "m0", "systemd-run -q --unit=squatter --socket-property=ListenStream=6443 "
-      .. "--socket-property=Accept=yes cat")
+    as_root(g, "m0", "systemd-run -q --unit=squatter perl -MIO::Socket::INET -e "
+      .. "\"IO::Socket::INET->new(Listen => 5, LocalPort => 6443) or die; sleep\"")
   end,
   repair = function(g)
-    as_root(g, "m0", "systemctl stop squatter.socket")
+    as_root(g, "m0", "systemctl stop squatter")
   end,
-  says = "6443", ready = {} }
+  says = '6443 users:%(%(\\"perl\\"', ready = {} }
+
+-- A master that lost its power in the middle of kubeadm. Its next run offers to put it back, and
+-- nothing more.
+faults.half = { at = "first master",
+  inject = function(g)
+    labs.await(120, "kubeadm to be in the middle", function()
+      return as_root(g, "m0", "ls /etc/kubernetes/manifests 2>/dev/null || true") ~= ""
+    end)
+    g.lab:run("kill", "m0")
+  end,
+  says = "m0",
+  repair = function(g)
+    g.lab:run("start", "m0")
+    local status, _, text = run("site.lua", g.inventory)
+    check.equal(status, 4)
+    said(text, "kbrun playbooks/reset.lua %-%-limit m0 puts this node alone back", "the offer")
+    check.equal(run("reset.lua", g.inventory, nil, nil, "--limit", "m0", "--yes"), 0)
+  end }
 
 faults.bastion = { at = "runtime",
   inject = function(g)
@@ -149,6 +163,40 @@ faults.image = { before = function(g)
     check.ok(sys.write_file(g.inventory, g.text))
   end,
   says = "has no image k8s.gcr.io/kube%-proxy:v1.20.2", ready = {}, untouched = true }
+
+-- HAProxy's gate, by itself: what it shows is no part of what the API's gate shows.
+local BALANCER = [[
+local kb = require "kb"
+local haproxy = kb.use "haproxy"
+kb.play { "balancer", hosts = "bastion", become = true, function(host)
+  haproxy.gate(host, { "m0" })
+end }
+]]
+
+local function balancer_tells(g)
+  local path = g.dir .. "/balancer.lua"
+  check.ok(sys.write_file(path, BALANCER))
+  local r = program.run { program.kbrun, path, "-i", g.inventory }
+  check.equal(r.status, 4)
+  said(r.out, "m0 DOWN L4CON", "HAProxy's gate")
+end
+
+local function give_certificate(g, from, to)
+  as_root(g, "m0", ("sed -i /--etcd-/s/%s/%s/ /etc/kubernetes/manifests/kube-apiserver.yaml")
+    :format(from, to))
+end
+
+-- An API server that worked, and is then given a certificate that etcd does not accept.
+faults.certificate = { before = function(g)
+    check.equal(run("site.lua", g.inventory), 0)
+    give_certificate(g, "apiserver-etcd-client", "front-proxy-client")
+    g.balancer = task.spawn(balancer_tells, g)
+  end,
+  repair = function(g)
+    g.balancer:join()
+    give_certificate(g, "front-proxy-client", "apiserver-etcd-client")
+  end,
+  says = "the API of m0 is ready: not so after 180 s.*k8s_kube%-apiserver[^\n]* ended with 1 at" }
 
 -- The nodes that are Ready, asked of the bastion; none where there is no cluster.
 local function ready_nodes(g)
@@ -202,6 +250,7 @@ end
 
 story("a worker loses power", faults.power)
 story("the disk of a worker is full", faults.disk)
-story("the port of the API is taken", faults.port)
+story("the port of the API is taken, and then its master loses power", faults.port, faults.half)
 story("the bastion refuses connections for 30 s", faults.bastion)
-story("a wrong password, and a bundle without an image", faults.password, faults.image)
+story("a wrong password, a bundle without an image, a wrong certificate", faults.password,
+  faults.image, faults.certificate)

@@ -3,6 +3,7 @@ local test = ...
 local check = require "lib.check"
 local evidence = require "modules.evidence"
 local scratch = require "lib.scratch"
+local socket = require "modules.haproxy.socket"
 local stub = require "lib.stub"
 
 local cluster = { members = { { name = "m0", address = "127.0.0.1" } } }
@@ -11,15 +12,16 @@ test("every piece is valid shell text", function()
   for name, text in pairs { unit = evidence.unit "etcd", ports = evidence.ports(9, 10),
     certificate = evidence.certificate "/it's", served = evidence.served "127.0.0.1:9",
     exited = evidence.exited(), etcd = evidence.etcd(cluster),
-    balancer = evidence.balancer "masters", nodes = evidence.nodes "/etc/x",
+    balancer = socket.evidence "masters", nodes = evidence.nodes "/etc/x",
     pods = evidence.pods "/etc/x" } do
     local r = stub.shell("sh -n <<'END'\n" .. text .. "\nEND")
     check.equal(r.code, 0, name .. ": " .. r.err)
+    check.ok(text:find "^# %l[^\n]+\n", name .. " says in words what it asks")
   end
 end)
 
 test("a port that nobody holds, and one that somebody does", function()
-  check.equal(stub.shell(evidence.ports(9)).out, "nobody listens on 9\n")
+  check.equal(stub.shell(evidence.ports(9)).out, "nobody\n")
 end)
 
 test("a certificate's names and dates", function()
@@ -42,4 +44,20 @@ test("what exited containers said last", function()
     .. "logs) echo 'the reason' >&2;;\nesac\nEND\nchmod 755 %s/docker"):format(dir.path, dir.path))
   check.equal(stub.shell(("PATH=%s:$PATH\n%s"):format(dir.path, evidence.exited())).out,
     "/k8s_kube-apiserver ended with 1 at noon\nthe reason\n")
+end)
+
+test("how HAProxy sees the servers, and that it does not answer", function()
+  local dir <close> = scratch()
+  local function said(csv)
+    stub.shell(("cat >%s/perl <<'END'\n#!/bin/sh\ncat <<'CSV'\n%s\nCSV\nEND\nchmod 755 %s/perl")
+      :format(dir.path, csv, dir.path))
+    return stub.shell(("PATH=%s:$PATH\n%s"):format(dir.path, socket.evidence "masters")).out
+  end
+  local function row(backend, server, state)
+    return table.concat({ backend, server, ("0,"):rep(14) .. "0", state, ("0,"):rep(17) .. "0",
+      "L4CON", "", ("0,"):rep(17) .. "0", "Connection refused" }, ",")
+  end
+  check.equal(said(row("masters", "m0", "DOWN") .. "\n" .. row("masters", "BACKEND", "DOWN")
+    .. "\n" .. row("others", "x0", "UP")), "m0 DOWN L4CON Connection refused\n")
+  check.contains(said "", "HAProxy does not answer at /run/haproxy/admin.sock")
 end)
