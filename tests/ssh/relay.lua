@@ -8,6 +8,7 @@ local reach = require "lib.reach"
 local relay_of = require "kb.relay"
 local remote_of = require "kb.remote"
 local scratch = require "lib.scratch"
+local script = require "kb.relay.script"
 local sshd = require "lib.sshd"
 local sys = require "kb.core.sys"
 local task = require "kb.core.task"
@@ -315,6 +316,21 @@ chmod 640 "$1"; chown -R "$3" "${1%/*}"]], "sh", file, own, g.inside.name)
   await_clean(g)
   check.equal(keys_of(g), own .. "\n")
   check.equal(check.ok(sys.stat(file)).mode, tonumber("640", 8))
+end)
+
+test("what a link in the common directory leads to is not taken for a dead run's", function()
+  local dir <close> = scratch()
+  check.ok(sys.write_file(dir.path .. "/precious", "x"))
+  local link = "/dev/shm/kbrun-relay." .. crypto.random(8):gsub(".", function(c)
+    return ("%02x"):format(c:byte())
+  end)
+  run("ln", "-s", dir.path, link)
+  local _ <close> = setmetatable({}, { __close = function()
+    sys.remove(link)
+  end })
+  check.equal(run("sh", "-c", script.leftovers()):find(link, 1, true), nil)
+  run("sh", "-c", script.tidy())
+  check.equal(sys.read_file(dir.path .. "/precious"), "x")
 end)
 
 test("a transfer that is broken off leaves no key, and what came counts", function()

@@ -46,11 +46,12 @@ begin() {
 }
 ]==]
 
--- A run that died has left its directory, but not its lock.
+-- A run that died has left its directory, but not its lock. Everybody may write to /dev/shm: a link
+-- there, which would lead us to a directory of ours that is something else, is not followed.
 local sweep = [==[
 sweep() {
   for old in /dev/shm/kbrun-relay.*/; do
-    [ -O "$old" ] && flock -n "${old}lock" true && rm -rf "$old"
+    [ ! -L "${old%/}" ] && [ -O "$old" ] && flock -n "${old}lock" true && rm -rf "$old"
   done 2>/dev/null
 }
 ]==]
@@ -286,7 +287,7 @@ users() {
   else
     getent passwd "$(id -un)"
   fi | while IFS=: read -r u _ _ _ _ home _; do
-    "$1" "$home/.ssh/authorized_keys" </dev/null
+    [ ! -f "$home/.ssh/authorized_keys" ] || "$1" "$home/.ssh/authorized_keys" </dev/null
   done
 }
 ]==]
@@ -302,7 +303,8 @@ users clear
 
 local leftovers = keeper .. users .. [==[
 for old in /dev/shm/kbrun-relay.*/; do
-  [ -O "$old" ] && flock -n "${old}lock" true 2>/dev/null && printf 'directory %s\n' "$old"
+  [ ! -L "${old%/}" ] && [ -O "$old" ] && flock -n "${old}lock" true 2>/dev/null &&
+    printf 'directory %s\n' "$old"
 done
 show() {
   ! grep -q kbrun-relay: "$1" 2>/dev/null || awk -v live="$(live "")" -v user="$u" '
