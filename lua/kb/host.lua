@@ -230,7 +230,9 @@ end
 
 function Host:_execute(action, as)
   return self.machine:execute(self:_user(as), action, function(kind, chunk)
-    self.run.report:output(self.name, kind, chunk)
+    if not action.private or kind == "err" then
+      self.run.report:output(self.name, kind, chunk)
+    end
   end, function(done, total)
     self.run.report:progress(self.name, done, total)
   end)

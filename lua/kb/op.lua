@@ -5,7 +5,9 @@
 --
 --     { title = "create directory /srv/www",        what is done, in few words
 --       actions = { "mkdir -p /srv/www", ... },     shell text, { run = text, stdin = …,
---                                                   shown = what an error calls the command },
+--                                                   shown = what an error calls the command,
+--                                                   private = true: nobody sees what it prints,
+--                                                   since a secret comes of it },
 --                                                   { put = { path = …, content = … } },
 --                                                   { put_tree = { dir = …, path = … } }, or
 --                                                   { call = function } on the operator's machine

@@ -58,16 +58,17 @@ local function tail(text, lines)
     .. table.concat(kept, "\n", first)
 end
 
-local function printed(result)
-  local gap = result.err:find "[^\n]$" and result.out ~= "" and "\n" or ""
-  return result.err .. gap .. result.out
+local function printed(action, result)
+  local out = action.private and "" or result.out
+  local gap = result.err:find "[^\n]$" and out ~= "" and "\n" or ""
+  return result.err .. gap .. out
 end
 
 function Step:_refused(action, result, args)
   err.raise("failed", action.fails or ("%s failed"):format(self.title), {
     command = action.shown or action.run, status = ending.of(result),
     complete = action.fails ~= nil or nil,
-    output = tail(printed(result), 40),
+    output = tail(printed(action, result), 40),
     evidence = self:_evidence(args) })
 end
 
@@ -92,7 +93,8 @@ function Step:_do(change, args)
     local result, message, code, so_far = self.host:_execute(action, args.as)
     if not result then
       err.raise(err.of_code(code), ("%s: %s"):format(change.title, message),
-        { command = action.shown or action.run, output = so_far and tail(printed(so_far), 40),
+        { command = action.shown or action.run,
+          output = so_far and tail(printed(action, so_far), 40),
           evidence = code == "ETIMEDOUT" and self:_evidence(args) or nil })
     end
     if not accepted(action, result) then

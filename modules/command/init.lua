@@ -32,6 +32,8 @@ local M = {}
 -- @param ok list: exit statuses that are no failure
 -- @param preview map: what a dry run takes for the results: { out = "…" }
 -- @param effect table: facts as they will be: { { "file.stat", "/x", { … } }, … }; {}: as they are
+-- @param private boolean: what it prints is shown to nobody, such as a token; make a kb.secret of
+-- what is passed on
 -- @param title string: what it does, in few words; absent: the beginning of the text
 M.run = kb.op {
   name = "command.run",
@@ -46,6 +48,7 @@ M.run = kb.op {
     { "ok", "list", "exit statuses that are no failure", default = { 0 } },
     { "preview", "map", "what a dry run takes for the results" },
     { "effect", "table", "facts as they will be" },
+    { "private", "boolean", "what it prints is shown to nobody" },
     { "title", "string", "what it does" },
   },
   returns = { "out", "err", "code" },

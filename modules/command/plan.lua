@@ -164,7 +164,8 @@ function M.run(args, fact)
   local title = title_of(args)
   return {
     title = title,
-    actions = { { run = args.text, stdin = args.stdin, env = args.env, cwd = args.cwd, ok = ok } },
+    actions = { { run = args.text, stdin = args.stdin, env = args.env, cwd = args.cwd, ok = ok,
+      private = args.private } },
     effect = effect_of(args, open, title),
     partial = args.effect == nil or nil,
     perhaps = #open > 0 and doubt(args, open[1]) or nil,

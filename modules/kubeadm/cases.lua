@@ -1,6 +1,6 @@
 local attempt = require "modules.kubeadm.attempt"
 
-local INIT = "kubeadm init --config /c --skip-phases=addon/coredns "
+local INIT = "kubeadm init --skip-token-print --config /c --skip-phases=addon/coredns "
   .. "--ignore-preflight-errors=NumCPU,Mem"
 
 local function node(fields)
@@ -22,7 +22,7 @@ return {
   { "kubeadm.init", "was broken off", given = { half }, args = { "/c" },
     refuses = "broken off in the middle" },
   { "kubeadm.init", "is under way", given = { running }, args = { "/c" },
-    actions = { { run = attempt.wait(), shown = "kubeadm init --config /c",
+    actions = { { run = attempt.wait(), shown = "kubeadm init --skip-token-print --config /c",
       fails = "kubeadm failed" } } },
   { "kubeadm.init", "failed at its end", args = { "/c" },
     given = { node { master = true, joined = true, half = true } }, prepared = { host = "m1" },
@@ -59,6 +59,6 @@ return {
     refuses = "not the id of a token" },
   { "kubeadm.certificate_key", "uploads", args = { "/c.yaml" }, again = false,
     actions = { { run = "kubeadm init phase upload-certs --upload-certs --config /c.yaml",
-      fails = "kubeadm could not upload the certificates" } } },
+      private = true, fails = "kubeadm could not upload the certificates" } } },
   { "kubeadm.certificate_key", "no configuration", args = { "/c" }, refuses = "is a .yaml" },
 }

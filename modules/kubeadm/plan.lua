@@ -41,7 +41,7 @@ end
 
 local function ignoring(command, list)
   return #list == 0 and command
-    or ("%s --ignore-preflight-errors=%s"):format(command, table.concat(list, ","))
+    or ("%s --ignore-preflight-errors=%s"):format(command, kb.quote(table.concat(list, ",")))
 end
 
 -- The change that kubeadm makes; one that an earlier run has started is waited for.
@@ -61,9 +61,9 @@ function M.init(args, fact)
     return nil, "already a master"
   end
   refuse_half(now, args)
-  local command = "kubeadm init --config " .. kb.quote(args.config)
+  local command = "kubeadm init --skip-token-print --config " .. kb.quote(args.config)
   if #args.skip_phases > 0 then
-    command = command .. " --skip-phases=" .. table.concat(args.skip_phases, ",")
+    command = command .. " --skip-phases=" .. kb.quote(table.concat(args.skip_phases, ","))
   end
   return change_of(now, args, "initialise the control plane", command, true)
 end
@@ -129,8 +129,8 @@ function M.token(args)
     kb.refuse(("ttl %q is no duration such as 2h0m0s"):format(args.ttl))
   end
   return { title = "make a token to join with, for " .. args.ttl,
-    actions = { ("kubeadm --kubeconfig %s token create --ttl %s"):format(KUBECONFIG,
-      kb.quote(args.ttl)) },
+    actions = { { private = true, run = ("kubeadm --kubeconfig %s token create --ttl %s"):format(
+      KUBECONFIG, kb.quote(args.ttl)) } },
     effect = {}, -- no fact tells tokens
     result = function(outcomes)
       local token = outcomes[1].out:match(TOKEN) or kb.refuse("kubeadm printed no token")
@@ -160,8 +160,9 @@ function M.certificate_key(args)
     kb.refuse(("%s: kubeadm's configuration is a .yaml file"):format(args.config))
   end
   return { title = "upload the certificates that masters share, encrypted",
-    actions = { { run = ("kubeadm init phase upload-certs %s --config %s"):format(args.flag,
-      kb.quote(args.config)), fails = "kubeadm could not upload the certificates" } },
+    actions = { { private = true, fails = "kubeadm could not upload the certificates",
+      run = ("kubeadm init phase upload-certs %s --config %s"):format(args.flag,
+        kb.quote(args.config)) } },
     result = function(outcomes)
       local key = outcomes[1].out:match(CERTIFICATE_KEY)
         or kb.refuse("kubeadm printed no certificate key")

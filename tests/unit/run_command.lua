@@ -71,6 +71,22 @@ command.run(host, { "true", title = "whatever" })
   check.contains(r.out, "2 changes to make, 1 that may be needed, 0 as asked")
 end)
 
+test("what a private command prints is shown to nobody", function()
+  local dir <close> = scratch()
+  local g = ground(dir.path)
+  local body = 'local r = command.run(host, { "echo open sesame; echo so >&2; exit %d",'
+    .. ' private = %s, title = "ask" })\n'
+    .. 'files.file(host, { dir .. "/made", content = r.out })\n'
+  local r = g.run(play("p", "here", body:format(0, "true")), "-vv")
+  check.equal({ r.status, r.out:find("here | open sesame", 1, true) }, { 0 })
+  check.contains(r.out, "here | so")
+  check.equal(sys.read_file(dir.path .. "/made"), "open sesame\n")
+  check.contains(g.run(play("p", "here", body:format(0, "false")), "-vv").out, "| open sesame")
+  r = g.run(play("p", "here", body:format(1, "true")))
+  check.equal({ r.status, r.out:find("\n    open sesame", 1, true) }, { 4 })
+  check.contains(r.out, "output: so")
+end)
+
 test("a preview has nothing to verify", function()
   local dir <close> = scratch()
   local r = ground(dir.path).run(one_file, "--dry-run", "--verify")
