@@ -117,7 +117,7 @@ end
 -- @param questions list of { name, args... }
 -- @param trail kb.trail or nil: where it says what will be asked next
 function Machine:ask(user, questions, trail)
-  local known = self:_cache(user)
+  local known, who = self:_cache(user), user or ""
   local missing, taken = {}, {}
   local function want(question)
     local key = fact.key(table.unpack(question))
@@ -131,13 +131,14 @@ function Machine:ask(user, questions, trail)
   for _, question in ipairs(questions) do
     last = want(question) or last
     if trail then
-      trail:note(question, self.name)
+      trail:note(question, self.name, who)
     end
   end
   if not last then
     return
   end
-  for _, question in ipairs(trail and trail:after(last, self.name, self.ahead) or {}) do
+  local alone = not trail or fact.find(last[1]).costly
+  for _, question in ipairs(alone and {} or trail:after(last, self.name, who, self.ahead)) do
     if pcall(command_of, question) then -- an old trail's arguments may be wrong by now
       want(question)
     end

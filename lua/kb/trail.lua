@@ -1,7 +1,8 @@
 --- What a play asked, in order: the next run, and the hosts that come second, ask it in a few
 --- round trips ahead of need. It is a hint: nothing depends on it being right.
 -- Where the name of the host is part of a question, the trail has HOST in its place: what one host
--- asked of a file of its own, another one will ask of its own.
+-- asked of a file of its own, another one will ask of its own. Each user has a trail of its own in
+-- it: what one asked, another one may not be allowed to ask, and would ask in vain.
 
 local fact = require "kb.fact"
 local json = require "kb.json"
@@ -18,12 +19,14 @@ local M = {}
 local LONGEST = 5000
 
 --- A trail, from an earlier run or empty.
--- @param questions list of { name, args... } or nil
+-- @param asked table or nil: user ("": who logs in) -> list of { name, args... }
 -- @return trail
-function M.new(questions)
-  local trail = setmetatable({ questions = {}, places = {} }, Trail)
-  for _, question in ipairs(questions or {}) do
-    trail:_add(question)
+function M.new(asked)
+  local trail = setmetatable({ asked = {}, places = {} }, Trail)
+  for user, questions in pairs(asked or {}) do
+    for _, question in ipairs(questions) do
+      trail:_add(question, user)
+    end
   end
   return trail
 end
@@ -42,36 +45,42 @@ local function of_any(question, host)
   return replaced(question, "%f[%w]" .. host:gsub("%p", "%%%0") .. "%f[%W]", HOST)
 end
 
-function Trail:_add(question)
+function Trail:_add(question, user)
+  local questions = self.asked[user] or {}
+  local places = self.places[user] or {}
+  self.asked[user], self.places[user] = questions, places
   local key = fact.key(table.unpack(question))
-  if not self.places[key] and #self.questions < LONGEST then
-    self.questions[#self.questions + 1] = question
-    self.places[key] = #self.questions
+  if not places[key] and #questions < LONGEST then
+    questions[#questions + 1] = question
+    places[key] = #questions
   end
 end
 
 --- Remember that something was asked.
 -- @param question { name, args... }
 -- @param host string: the name of the host that was asked
-function Trail:note(question, host)
-  self:_add(of_any(question, host))
+-- @param user string: who asked; "": who logs in
+function Trail:note(question, host, user)
+  self:_add(of_any(question, host), user)
 end
 
 --- What was asked after a question.
 -- @param question { name, args... }
 -- @param host string: the name of the host that is asked
+-- @param user string: who asks; "": who logs in
 -- @param n integer: at most so many
 -- @return list of questions, without those whose fact is costly
-function Trail:after(question, host, n)
-  local place = self.places[fact.key(table.unpack(of_any(question, host)))]
+function Trail:after(question, host, user, n)
+  local questions, places = self.asked[user] or {}, self.places[user] or {}
+  local place = places[fact.key(table.unpack(of_any(question, host)))]
   local name = host:gsub("%%", "%%%%")
   local list = {}
-  for i = (place or #self.questions) + 1, #self.questions do
+  for i = (place or #questions) + 1, #questions do
     if #list == n then
       break
     end
-    if not fact.find(self.questions[i][1]).costly then
-      list[#list + 1] = replaced(self.questions[i], HOST, name)
+    if not fact.find(questions[i][1]).costly then
+      list[#list + 1] = replaced(questions[i], HOST, name)
     end
   end
   return list
@@ -100,18 +109,27 @@ function M.load(paths)
   return ok and trails or {} -- a damaged file costs round trips, not the run
 end
 
+-- The questions whose facts there are.
+local function known_of(questions)
+  local known = {}
+  for _, question in ipairs(questions) do
+    if pcall(fact.find, question[1]) then
+      known[#known + 1] = question
+    end
+  end
+  return known
+end
+
 --- Trails from the text of a file.
 -- @param text string: JSON
 -- @return table: play name -> trail
 -- @raise when it holds anything else
 function M.parse(text)
   local trails = {}
-  for play, questions in pairs(json.decode(text)) do
+  for play, asked in pairs(json.decode(text)) do
     local known = {}
-    for _, question in ipairs(questions) do
-      if pcall(fact.find, question[1]) then
-        known[#known + 1] = question
-      end
+    for user, questions in pairs(asked) do
+      known[user] = known_of(questions)
     end
     trails[play] = M.new(known)
   end
@@ -125,7 +143,7 @@ function M.save(paths, plays)
   local dir, name = file_of(paths)
   local trails = {}
   for _, play in ipairs(plays) do
-    trails[play.name] = play.trail and play.trail.questions
+    trails[play.name] = play.trail and play.trail.asked
   end
   if sys.mkdir(dir, tonumber("700", 8)) then
     sys.write_file(dir .. "/" .. name, json.encode(trails))

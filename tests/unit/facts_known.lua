@@ -110,15 +110,55 @@ end)
 
 test("what one host asked of a file of its own, another one is to ask of its own", function()
   local t = trail.new()
-  t:note({ "user.self" }, "w1")
-  t:note({ "file.stat", "/srv/w1/new1/w1.conf" }, "w1")
-  t:note({ "file.stat", "/srv/w2/new1/w2.conf" }, "w2")
-  t:note({ "file.exists", "/srv/w10" }, "w1")
-  check.equal(#t.questions, 3)
-  check.equal(t:after({ "user.self" }, "w-2", 9), { { "file.stat", "/srv/w-2/new1/w-2.conf" },
+  t:note({ "user.self" }, "w1", "")
+  t:note({ "file.stat", "/srv/w1/new1/w1.conf" }, "w1", "")
+  t:note({ "file.stat", "/srv/w2/new1/w2.conf" }, "w2", "")
+  t:note({ "file.exists", "/srv/w10" }, "w1", "")
+  check.equal(#t.asked[""], 3)
+  check.equal(t:after({ "user.self" }, "w-2", "", 9), { { "file.stat", "/srv/w-2/new1/w-2.conf" },
     { "file.exists", "/srv/w10" } })
-  check.equal(t:after({ "file.stat", "/srv/a.b/new1/a.b.conf" }, "a.b", 9),
+  check.equal(t:after({ "file.stat", "/srv/a.b/new1/a.b.conf" }, "a.b", "", 9),
     { { "file.exists", "/srv/w10" } })
+end)
+
+-- A host that notes who asks how many questions at a time.
+local function listener(asked)
+  return { batch = function(_, commands, opts)
+    asked[#asked + 1] = ("%s: %s"):format(opts.user or "who logs in",
+      table.concat(commands, " "))
+    local results = {}
+    for i in ipairs(commands) do
+      results[i] = { code = 0, out = "x", err = "" }
+    end
+    return results
+  end, stats = function()
+    return { trips = #asked }
+  end, alive = function() return true end, close = function() end }
+end
+
+test("ahead of need a user is asked what that user asked; what is costly is asked alone", function()
+  local text, trails, asked = [[
+local kb = require "kb"
+for name, costly in pairs { ["t.a"] = false, ["t.b"] = false, ["t.slow"] = true } do
+  kb.fact { name = name, costly = costly, command = function() return name end,
+    parse = function(out) return out end }
+end
+kb.play { "p", hosts = "all", function(host)
+  local root = host:as("root")
+  for _, question in ipairs { { host, "t.slow" }, { root, "t.slow" }, { root, "t.a" },
+    { root, "t.b" }, { host, "t.b" } } do
+    question[1]:fact(question[2])
+  end
+end }
+]], { p = trail.new() }, nil
+  for _ = 1, 2 do
+    asked = {}
+    stub.run(text, { trails = trails, open = function()
+      return listener(asked)
+    end })
+  end
+  check.equal(asked, { "who logs in: t.slow", "root: t.slow", "root: t.a t.b",
+    "who logs in: t.b" })
 end)
 
 test("questions of an old trail that nobody can ask any more do no harm", function()
@@ -127,25 +167,26 @@ local kb = require "kb"
 kb.fact { name = "t.old", command = function(path) return "cat " .. kb.quote(path) end,
   parse = function(out) return out end }
 kb.play { "p", hosts = "all", function(host) host:fact("user.self") end }
-]], { trails = { p = trail.new { { "user.self" }, { "t.old" } } } })
+]], { trails = { p = trail.new { [""] = { { "user.self" }, { "t.old" } } } } })
   check.equal(summary.counts.failed, 0)
 end)
 
 test("a damaged file of trails costs round trips, not the run", function()
   local dir, before = check.ok(sys.mkdtemp("/tmp/kbrun-test-")), sys.getenv("XDG_CACHE_HOME")
   sys.setenv("XDG_CACHE_HOME", dir)
-  trail.save({ "p.lua" }, { { name = "p", trail = trail.new { { "user.self" } } } })
+  trail.save({ "p.lua" }, { { name = "p", trail = trail.new { [""] = { { "user.self" } } } } })
   local saved = trail.load { "p.lua" }
   local path = dir .. "/kbrun/trails/" .. sys.list(dir .. "/kbrun/trails")[1]
   local loaded = {}
-  for i, text in ipairs { '{"p": 3}', "3", "{", '{"p": [["user.self", null]]}' } do
+  for i, text in ipairs { '{"p": 3}', "3", "{", '{"p": {"": [["user.self", null]]}}',
+    '{"p": [["user.self"]]}' } do
     sys.write_file(path, text)
     loaded[i] = pcall(trail.load, { "p.lua" })
   end
   sys.setenv("XDG_CACHE_HOME", before)
   stub.shell("rm -rf " .. dir)
-  check.equal(saved.p.questions, { { "user.self" } })
-  check.equal(loaded, { true, true, true, true })
+  check.equal(saved.p.asked, { [""] = { { "user.self" } } })
+  check.equal(loaded, { true, true, true, true, true })
 end)
 
 test("a command that takes too long says what it printed so far", function()
