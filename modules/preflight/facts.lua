@@ -59,7 +59,9 @@ M.host = kb.fact {
 }
 
 -- The members' data is looked for where kbrun and kubeadm put it; the Debian package's own etcd,
--- which is there for a moment while it is installed, is asked whether it holds a cluster.
+-- which is there for a moment while it is installed, is asked whether it holds a cluster. Its data
+-- outlive that moment: only while they are in use, which a lock on the database shows, is it the
+-- one that would answer.
 local MARKS = [[sum() { if [ -s "$2" ]; then echo "$1 $(sha256sum <"$2" | cut -d' ' -f1)"; fi; }
 sum authority /etc/kubernetes/pki/ca.crt
 sum etcd_authority /etc/etcd/pki/ca.crt
@@ -67,7 +69,8 @@ if [ -s /etc/kubernetes/kubelet.conf ]; then echo "joined yes"; fi
 for d in /var/lib/etcd/member /var/lib/etcd/*/member; do
   if [ -d "$d" ] && [ "$d" != /var/lib/etcd/default/member ]; then echo "data ${d%/member}"; fi
 done
-if [ -e /var/lib/etcd/default/member ] && ETCDCTL_API=3 etcdctl --command-timeout=3s \
+db=$(stat -c %i /var/lib/etcd/default/member/snap/db 2>/dev/null)
+if [ -n "$db" ] && grep -q ":$db " /proc/locks && ETCDCTL_API=3 etcdctl --command-timeout=3s \
   --endpoints=http://127.0.0.1:2379 get --prefix --keys-only --limit=1 /registry 2>/dev/null |
   grep -q .; then echo "data /var/lib/etcd/default"; fi
 if ! systemd-detect-virt -q --container; then

@@ -28,21 +28,24 @@ local function attempt(fn, ...)
   return nil, result
 end
 
--- What a host is. The first who asks does it, for all.
+-- What a host is, asked as root, and where that is refused as who logs in. The first who asks does
+-- it, for all.
 local function seen(host, name)
   return kb.once(host, "preflight of " .. name, function()
     return kb.on(host, name, function(other)
-      local node = { name = name, address = cluster.address(other), roles = {},
-        host = other:fact("preflight.host") }
+      local node = { name = name, address = cluster.address(other), roles = {} }
       for _, group in ipairs(GROUPS) do
         node.roles[group] = other:in_group(group)
       end
       local root = other:as("root")
-      local _, refusal = attempt(root.facts, root, { { "preflight.marks" },
-        { "preflight.listeners" } })
-      node.sudo = refusal and refusal.message
-      node.marks = not refusal and root:fact("preflight.marks") or nil
-      node.listeners = not refusal and root:fact("preflight.listeners") or nil
+      local found, refusal = attempt(root.fact, root, "preflight.host")
+      node.host = found or other:fact("preflight.host")
+      if found then
+        root:facts { { "preflight.marks" }, { "preflight.listeners" } }
+        node.marks, node.listeners = root:fact("preflight.marks"), root:fact("preflight.listeners")
+      else
+        node.sudo = refusal.message
+      end
       return node
     end)
   end)

@@ -223,6 +223,27 @@ test("the facts, asked of this machine", function()
   check.equal(asked("preflight.reach", "127.0.0.1:9")["127.0.0.1:9"], "closed")
 end)
 
+-- Where the package's etcd keeps its data, and what answers for it, for a while.
+local function with_package_etcd(fn)
+  stub.with_dir(function(dir)
+    local db = dir .. "/default/member/snap/db"
+    check.equal(stub.shell(("mkdir -p %s/default/member/snap %s/bin && : >%s"):format(dir, dir,
+      db)).code, 0)
+    check.ok(sys.write_file(dir .. "/bin/etcdctl", "#!/bin/sh\necho /registry/x\n", 493))
+    local f = fact.find("preflight.marks")
+    fn(("PATH=%s/bin:$PATH\n%s"):format(dir, (f:ask():gsub("/var/lib/etcd", dir))), db, f.parse, dir)
+  end)
+end
+
+test("the package's own etcd is asked only while it uses its data", function()
+  with_package_etcd(function(command, db, parse, dir)
+    local unused = stub.shell(command)
+    local used = stub.shell(("exec 9<%s; flock 9; %s"):format(db, command))
+    check.equal(#parse(unused.out).data, 0)
+    check.equal(parse(used.out).data, { dir .. "/default" })
+  end)
+end)
+
 test("a blocked way is told from a free one, by the words of the system", function()
   local parse = fact.find("preflight.reach").parse
   check.equal(parse("10.0.0.1:6443 0 \n10.0.0.2:6443 124 \n10.0.0.3:6443 1 10.0.0.3: connect: "
