@@ -63,33 +63,36 @@ function M.routes(own, networks)
   return table.concat(lines)
 end
 
--- Wait for the pod network of a node. One that this run does not bring into the cluster, or that
--- has failed, may have none.
-local function cidr_on(master, name, expected)
-  if expected[name] then
-    kb.gate(master, { name .. " has a pod network", within = 60,
-      fact = { "kubeadm.pod_cidr", name },
-      holds = function(cidr)
-        return cidr
-      end,
-      evidence = { evidence.nodes(KUBECONFIG), evidence.pods(KUBECONFIG), evidence.exited() } })
-  end
-  return master:fact("kubeadm.pod_cidr", name)
+-- Wait for the pod networks of some nodes; those of all that have one.
+local function cidrs_of(master, names)
+  kb.gate(master, { table.concat(names, ", ") .. " have a pod network", within = 60,
+    fact = { "kubeadm.pod_cidrs" },
+    holds = function(cidrs)
+      for _, name in ipairs(names) do
+        if not cidrs or not cidrs[name] then
+          return false
+        end
+      end
+      return true
+    end,
+    evidence = { evidence.nodes(KUBECONFIG), evidence.pods(KUBECONFIG), evidence.exited() } })
+  return master:fact("kubeadm.pod_cidrs") or {}
 end
 
--- The pod network of every node: { name, address, cidr }; once in a run, asked of a master.
+-- The pod network of every node: { name, address, cidr }; once in a run, asked of a master. A node
+-- that this run does not bring into the cluster, or that has failed, may have none.
 local function networks_of(host, c)
   return kb.once(host, "pod networks", function()
     return kb.on(host, c.masters[1].name, function(master)
       local list, expected = {}, {}
       for _, name in ipairs(kb.working(host, "masters:workers")) do
-        expected[name] = kb.takes_part(host, name)
+        expected[#expected + 1] = kb.takes_part(host, name) and name or nil
       end
+      local cidrs = cidrs_of(master, expected)
       for _, group in ipairs { c.masters, c.workers } do
         for _, node in ipairs(group) do
-          local cidr = cidr_on(master, node.name, expected)
-          list[#list + 1] = cidr and { name = node.name, address = node.address, cidr = cidr }
-            or nil
+          list[#list + 1] = cidrs[node.name] and { name = node.name, address = node.address,
+            cidr = cidrs[node.name] } or nil
         end
       end
       return list

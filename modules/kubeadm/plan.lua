@@ -34,7 +34,7 @@ end
 
 -- The controller gives each node its pod network when it sees it.
 local function networks_to_come(name)
-  if name == "kubeadm.pod_cidr" then
+  if name == "kubeadm.pod_cidrs" then
     return true, kb.unknown("known after the nodes have joined")
   end
 end

@@ -3,6 +3,8 @@ local test = ...
 local check = require "lib.check"
 local fact = require "kb.fact"
 local kubectl = require "modules.kubectl"
+local stub = require "lib.stub"
+local sys = require "kb.core.sys"
 
 local function parsed(name, out, code, ...)
   return fact.find(name).parse(out, code or 0, ...)
@@ -54,6 +56,48 @@ test("how far a host is, and how its last attempt ended", function()
     check.equal({ now.master, now.joined, now.half, now.running }, { table.unpack(case, 2) },
       case[1])
   end
+end)
+
+test("the pod networks of nodes, of which one has none yet", function()
+  check.equal(parsed("kubeadm.pod_cidrs", "m0 10.244.0.0/24\nw0 \nw1 fd00:1::/64\n"),
+    { m0 = "10.244.0.0/24", w1 = "fd00:1::/64" })
+  check.equal(parsed("kubeadm.pod_cidrs", "", 1), false)
+end)
+
+-- A TLS server with a certificate of its own, and the fact's command as it would ask that.
+local SERVER = [[cd '%s' || exit
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key -out crt -days 9 \
+  -subj /CN=x -addext subjectAltName=DNS:m0,IP:127.0.0.1 2>/dev/null || exit
+openssl s_server -accept 0 -cert crt -key key -www >log 2>&1 &
+trap 'kill $!' EXIT
+i=0
+while ! port=$(grep -o '^ACCEPT.*:[0-9]*' log | grep -o '[0-9]*$') && [ $((i += 1)) -lt 200 ]; do
+  sleep 0.05
+done
+]]
+
+test("for which names a served certificate is good", function()
+  stub.with_dir(function(dir)
+    local function asked(names, setting)
+      local f = fact.find("kubeadm.serves")
+      local command = f:ask("127.0.0.1", names):gsub(":6443", ":$port")
+        :gsub("/etc/kubernetes/pki/ca.crt", setting or "crt")
+      local r = stub.shell(SERVER:format(dir) .. command)
+      return f.parse(r.out, r.code)
+    end
+    check.equal(asked "m0 m1 127.0.0.1 127.0.0.2", { m0 = true, ["127.0.0.1"] = true })
+    check.equal(asked("m0", "/etc/ssl/openssl.cnf"), {}, "another authority")
+  end)
+end)
+
+test("where there is no openssl, kubectl asks for each name", function()
+  stub.with_dir(function(dir)
+    local f = fact.find("kubeadm.serves")
+    check.ok(sys.write_file(dir .. "/kubectl",
+      '#!/bin/sh\ncase $* in *"10.0.0.1:6443 --tls-server-name m0 "*) ;; *) exit 1 ;; esac\n', 493))
+    local r = stub.shell(("PATH=%s\n%s"):format(dir, f:ask("10.0.0.1", "m0 m1")))
+    check.equal(f.parse(r.out, r.code), { m0 = true })
+  end)
 end)
 
 test("tokens by their ids; the rest of them is not kept", function()
