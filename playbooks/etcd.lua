@@ -16,6 +16,5 @@ kb.play { "etcd", hosts = "masters", become = true, needs = { "certificates", "n
 kb.play { "etcd, one by one", hosts = "masters", become = true, serial = 1, max_fail = 0,
   needs = { "etcd" }, tags = { "etcd" },
   function(host)
-    etcd.renewed(host)
-    etcd.gate(host, cluster.settings(host))
+    etcd.renewed(host, cluster.settings(host))
   end }

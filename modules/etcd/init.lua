@@ -123,10 +123,13 @@ function M.member(host, c)
 end
 
 --- Let a member that runs take up what was changed since it was started: for one host after the
--- other, with the gate behind each.
+-- other, with the gate behind each that was started again.
 -- @param host host
-function M.renewed(host)
-  M.service(host, { watch = watched(host) })
+-- @param c table: the cluster's settings
+function M.renewed(host, c)
+  if M.service(host, { watch = watched(host) }).changed then
+    M.gate(host, c)
+  end
 end
 
 --- The gate: the member is healthy, knows a leader, and all members are there.
