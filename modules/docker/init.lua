@@ -81,19 +81,22 @@ M.config = kb.op {
     { "insecure", "list", "registries that are asked without TLS", default = {} },
     { "extra", "map", "more settings, by docker's own names", default = {} } },
   facts = function(args)
-    return { { "file.stat", args.path }, { "file.digest", args.path }, { "user.self" },
-      { "docker.version" } }
+    return { { "file.stat", args.path }, { "file.digest", args.path }, { "user.self" } }
   end,
   plan = function(args, fact)
     check(args)
-    local installed = fact("docker.version")
-    local text = json.encode(settings(args, args.version or installed),
+    local text = json.encode(settings(args, args.version or fact("docker.version")),
       { indent = 2, sort = true }) .. "\n"
+    local file = { args.path, content = text, mode = "0644" }
     return kb.sequence(fact, { function(ask)
       return kb.plan(files.directory, ask, { args.path:match("^(.+)/[^/]+$") })
     end, function(ask)
-      return kb.plan(files.file, ask, { args.path, content = text, mode = "0644",
-        validate = validation(installed) })
+      local change, reason = kb.plan(files.file, ask, file)
+      if change then -- dockerd takes its time to tell its version
+        file.validate = validation(ask("docker.version"))
+        change, reason = kb.plan(files.file, ask, file)
+      end
+      return change, reason
     end }, "configure docker in " .. args.path)
   end,
 }

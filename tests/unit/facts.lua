@@ -3,6 +3,7 @@ local test = ...
 local check = require "lib.check"
 local fact = require "kb.fact"
 local stub = require "lib.stub"
+local sys = require "kb.core.sys"
 
 -- The answer to a question when the host prints this.
 local function parsed(name, out, code, ...)
@@ -119,6 +120,19 @@ test("file.changed: a file, what is below a directory, a link and where it leads
   check.ok(asked("file.changed", dir .. "/d") >= asked("file.changed", dir .. "/d/f"))
   check.ok(asked("file.changed", dir .. "/l") >= asked("file.changed", dir .. "/d/f"))
   check.equal(asked("file.changed", dir .. "/none"), false)
+end)
+
+test("file.digest: of what is small, large, and not there", function()
+  stub.with_dir(function(dir)
+    for name, size in pairs { empty = 0, ["a small one"] = 1000, large = 3000000 } do
+      local path = dir .. "/" .. name
+      check.ok(sys.write_file(path, ("x"):rep(size)))
+      local sum = stub.shell(("sha256sum '%s'"):format(path)).out:match("^%x+")
+      check.equal(asked("file.digest", path), sum, name)
+    end
+    check.equal(asked("file.digest", dir .. "/none"), false)
+    check.equal(asked("file.digest", dir), false)
+  end)
 end)
 
 test("swap.active: paths with blanks", function()
