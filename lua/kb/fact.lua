@@ -23,9 +23,9 @@ Fact.__index = Fact
 -- reads), parse (function(out string, code integer, args...) -> value), bare (what a machine that
 -- was just installed would answer, for previews without hosts: a value or function(args...);
 -- absent: it is unknown), constant (boolean: nothing that we do changes it), costly
--- (boolean: never asked ahead of need, nor with what is), reads (function(args...) -> list of paths, or nil: what the
--- answer depends on beside its own subject; nil is anything at all, so that a dry run knows the
--- answer only as long as it has foretold no change)
+-- (boolean: never asked ahead of need, nor with what is), reads (function(args...) -> list of
+-- paths, or nil: what the answer depends on beside its own subject; nil is anything at all, so that
+-- a dry run knows the answer only as long as it has foretold no change)
 -- @return fact
 function M.define(f)
   for _, field in ipairs { "name", "command", "parse" } do

@@ -231,7 +231,8 @@ local function with_package_etcd(fn)
       db)).code, 0)
     check.ok(sys.write_file(dir .. "/bin/etcdctl", "#!/bin/sh\necho /registry/x\n", 493))
     local f = fact.find("preflight.marks")
-    fn(("PATH=%s/bin:$PATH\n%s"):format(dir, (f:ask():gsub("/var/lib/etcd", dir))), db, f.parse, dir)
+    fn(("PATH=%s/bin:$PATH\n%s"):format(dir, (f:ask():gsub("/var/lib/etcd", dir))), db,
+      f.parse, dir)
   end)
 end
 
