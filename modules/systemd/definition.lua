@@ -73,7 +73,8 @@ local function written(ask, unit, plans, after)
   end
   local effect = state and { { "unit.state", unit, read_again(state, change and after
     or plan.copy) } } or {}
-  if state and rawget(state, "active") == "active" then -- reading its files does not restart it
+  local rests = state and not rawget(state, "restless")
+  if rests and rawget(state, "active") == "active" then -- reading its files does not restart it
     effect[2] = { "unit.moments", unit, ask("unit.moments", unit) }
   end
   if not change then

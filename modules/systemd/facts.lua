@@ -4,7 +4,10 @@ local kb = require "kb"
 local M = {}
 
 local PROPERTIES = "LoadState,ActiveState,SubState,UnitFileState,MainPID,NeedDaemonReload,"
-  .. "FragmentPath,DropInPaths"
+  .. "FragmentPath,DropInPaths,NRestarts,ActiveEnterTimestampMonotonic"
+
+-- A unit that has stayed up for so long has come to rest: the usual RestartSec are seconds.
+local REST = 60
 
 -- Days since 1970-01-01 of a date of the Gregorian calendar; the year is made to begin in March,
 -- so that the leap day is its last.
@@ -43,6 +46,14 @@ local function words(text)
   return list
 end
 
+-- Whether systemd starts it again and again by itself.
+local function restless(p, uptime)
+  local restarts = tonumber(p.NRestarts) or 0
+  local entered = (tonumber(p.ActiveEnterTimestampMonotonic) or 0) / 1e6
+  return p.ActiveState == "activating"
+    or restarts > 0 and (p.ActiveState ~= "active" or (tonumber(uptime) or 0) - entered < REST)
+end
+
 -- Units that run on a server from the start.
 local usual = {}
 for name in ("cron.service dbus.service ssh.service systemd-journald.service "
@@ -55,11 +66,14 @@ end
 -- @return table: load ("loaded", "not-found", "masked", …), active ("active", "inactive", "failed",
 -- …), sub ("running", "exited", …), enabled ("enabled", "disabled", "static", "masked", …; "" of a
 -- unit without a file), pid (integer, 0 for none), needs_reload (boolean: its files changed since
--- systemd read them), path (of its file, "" for none), drop_ins (list of paths)
+-- systemd read them), path (of its file, "" for none), drop_ins (list of paths), restless (boolean:
+-- it is being started, or was started again by systemd itself in the last minute, so that active,
+-- sub and pid may be others at any time)
 M.state = kb.fact {
   name = "unit.state",
   command = function(unit)
-    return ("systemctl show -p %s -- %s"):format(PROPERTIES, kb.quote(unit))
+    return ("systemctl show -p %s -- %s && read -r up rest </proc/uptime && echo \"up $up\"")
+      :format(PROPERTIES, kb.quote(unit))
   end,
   parse = function(out, code)
     local p = properties_of(out)
@@ -69,13 +83,14 @@ M.state = kb.fact {
     return { load = p.LoadState, active = p.ActiveState, sub = p.SubState,
       enabled = p.UnitFileState or "", pid = math.tointeger(tonumber(p.MainPID or 0)),
       needs_reload = p.NeedDaemonReload == "yes", path = p.FragmentPath or "",
-      drop_ins = words(p.DropInPaths or "") }
+      drop_ins = words(p.DropInPaths or ""), restless = restless(p, out:match("up (%S+)\n$")) }
   end,
   bare = function(unit)
     local there = usual[unit]
     return { load = there and "loaded" or "not-found", active = there and "active" or "inactive",
       sub = there and "running" or "dead", enabled = there and "enabled" or "", pid = 0,
-      needs_reload = false, path = there and "/lib/systemd/system/" .. unit or "", drop_ins = {} }
+      needs_reload = false, path = there and "/lib/systemd/system/" .. unit or "", drop_ins = {},
+      restless = false }
   end,
 }
 

@@ -218,7 +218,8 @@ local function plan_of_unread(args, unit)
     effect = effect_in_either_case(args, unit) }
 end
 
---- A copy of a unit's state once systemd has read its files; what is not known stays so.
+--- A copy of a unit's state once systemd has read its files; what is not known stays so. Of a unit
+-- that systemd starts again and again nobody can say whether it runs.
 -- @param state table
 -- @return table
 function M.copy(state)
@@ -226,6 +227,10 @@ function M.copy(state)
   for _, field in ipairs { "load", "active", "sub", "enabled", "pid", "path", "drop_ins" } do
     local value = rawget(state, field)
     after[field] = value == nil and kb.unknown "known once systemd says" or value
+  end
+  if rawget(state, "restless") then
+    local soon = kb.unknown "known once it has come to rest"
+    after.active, after.sub, after.pid = soon, soon, soon
   end
   after.needs_reload = false
   return after

@@ -15,8 +15,9 @@ function M.read(text)
     if event.event == "step" and event.status ~= "running" then
       run.steps[event.host .. " " .. event.id] = event.status
     elseif event.event == "host" and event.status ~= "done" then
-      run.errors[#run.errors + 1] = ("%s in %s: %s: %s"):format(event.host, event.play,
-        event.status, event.error and event.error.message)
+      local e = event.error or {}
+      run.errors[#run.errors + 1] = ("%s in %s: %s: %s\n%s"):format(event.host, event.play,
+        event.status, e.message, e.evidence or "")
     elseif event.event == "play" and event.seconds then
       run.plays[#run.plays + 1] = { play = event.play, seconds = event.seconds }
     elseif event.event == "summary" then

@@ -30,11 +30,24 @@ NeedDaemonReload=no
 ]]), { load = "loaded", active = "active", sub = "running", enabled = "enabled", pid = 60,
     needs_reload = false, path = "/lib/systemd/system/ssh.service",
     drop_ins = { "/etc/systemd/system/ssh.service.d/a.conf",
-      "/etc/systemd/system/ssh.service.d/b.conf" } })
+      "/etc/systemd/system/ssh.service.d/b.conf" }, restless = false })
   local none = parsed("unit.state", "MainPID=0\nLoadState=not-found\nActiveState=inactive\n"
     .. "SubState=dead\nFragmentPath=\nDropInPaths=\nUnitFileState=\nNeedDaemonReload=no\n")
   check.equal({ none.load, none.enabled, none.path, none.drop_ins }, { "not-found", "", "", {} })
   check.equal(parsed("unit.state", "", 1), nil)
+end)
+
+test("unit.state: what systemd starts again and again has not come to rest", function()
+  local function restless(active, restarts, entered, up)
+    return parsed("unit.state", ("LoadState=loaded\nActiveState=%s\nNRestarts=%d\n"
+      .. "ActiveEnterTimestampMonotonic=%d000000\nup %d.25\n"):format(active, restarts, entered,
+        up)).restless
+  end
+  check.equal({ restless("active", 3, 100, 110), restless("activating", 3, 100, 200),
+    restless("failed", 1, 100, 200), restless("activating", 0, 0, 10) },
+    { true, true, true, true })
+  check.equal({ restless("active", 3, 100, 161), restless("active", 0, 100, 101),
+    restless("inactive", 0, 0, 10) }, { false, false, false })
 end)
 
 test("unit.moments: with microseconds, without them, and never", function()
