@@ -33,6 +33,9 @@ return {
   { "authorized_keys.keys", "none is there to remove", same = "no key",
     args = { "ann", keys = a, state = "absent" },
     given = { root, ann, { "file.stat", path, { kind = "absent" } } } },
+  { "authorized_keys.keys", "the keys are elsewhere", args = { "ann", keys = a },
+    given = { root, ann, home, dir, { "file.stat", path, { kind = "link", target = "/k" } } },
+    refuses = path .. " is a link to /k, and would be replaced" },
   { "authorized_keys.keys", "there is no such user", args = { "ann", keys = a },
     given = { { "user.account", "ann", false } }, refuses = "there is no user ann" },
   { "authorized_keys.keys", "not a key", args = { "ann", keys = "hello" }, refuses =

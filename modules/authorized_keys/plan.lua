@@ -76,10 +76,9 @@ function M.keys(args, fact)
   end
   local dir = account.home .. "/.ssh"
   local path = dir .. "/authorized_keys"
-  local there = fact("file.stat", path).kind == "file"
-  local text = there and fact("file.content", path) or ""
+  local text = files.text(path, fact)
   local new = edited(text, args)
-  if not there and new == "" then
+  if new == "" and fact("file.stat", path).kind == "absent" then
     return nil, "no key is there"
   end
   local change, reason = kb.sequence(fact, { function(ask)

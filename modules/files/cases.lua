@@ -127,6 +127,14 @@ return {
   { "files.line", "there is no file", args = { "/f", line = "one" }, refuses = "does not exist",
     given = { { "file.stat", "/f", absent }, { "file.content", "/f", false }, dir "/", root } },
 
+  { "files.line", "what cannot be read is not taken for empty", args = { "/f", line = "one" },
+    refuses = "/f cannot be edited: it is larger than 256 KiB, or root may not read it",
+    given = { file "/f", { "file.content", "/f", false }, dir "/", root } },
+  { "files.line", "a link", args = { "/f", line = "one" },
+    refuses = "/f is a link to /g, and would be replaced",
+    given = { { "file.stat", "/f", { kind = "link", target = "/g" } },
+      { "file.content", "/f", "two\n" }, dir "/", root } },
+
   { "files.block", "adds it", args = { "/f", name = "x", block = "1\n2" },
     diff = "@@ -1,1 +1,5 @@\n a\n+# BEGIN x (kbrun)\n+1\n+2\n+# END x (kbrun)",
     given = { file "/f", { "file.content", "/f", "a\n" }, dir "/", root } },

@@ -11,6 +11,14 @@ local plan = require "modules.files.plan"
 
 local M = {}
 
+--- The text of a file that is going to be edited, for plans of other modules: what cannot be read
+-- whole is not taken for empty.
+-- @param path string
+-- @param fact function: as a plan gets it
+-- @return string: "" when there is nothing
+-- @raise kb.err when it is no file, or its text cannot be had
+M.text = plan.text
+
 local attributes = plan.attributes
 
 --- A directory.

@@ -250,6 +250,21 @@ local function edit_of_missing(args, doubt)
     effect = { { "file.content", args.path, soon }, effect_of.touched(args.path) } }
 end
 
+--- See files.text.
+function M.text(path, fact)
+  local now = fact("file.stat", path)
+  if now.kind == "absent" then
+    return ""
+  elseif now.kind == "link" then
+    kb.refuse(("%s is a link to %s, and would be replaced"):format(path, now.target),
+      "edit the file that it leads to")
+  elseif now.kind ~= "file" then
+    kb.refuse(("%s is a %s, not a file"):format(path, now.kind))
+  end
+  return fact("file.content", path) or kb.refuse(("%s cannot be edited: it is larger than 256 KiB, "
+    .. "or %s may not read it"):format(path, fact("user.self").name))
+end
+
 --- Plan of everything that changes a text.
 -- @param args table
 -- @param fact function
@@ -260,10 +275,7 @@ function M.edit(args, fact, change)
     return edit_of_missing(args, kb.missing(fact, args.path .. " does not exist",
       "say create = true if it should be made"))
   end
-  local old = now.kind == "file" and fact("file.content", args.path) or ""
-  if now.kind == "file" and old == false then
-    kb.refuse(args.path .. " is too large to be edited")
-  end
+  local old = M.text(args.path, fact)
   local new = change(old, args)
   if new == old and now.kind == "file" then
     return M.exists(args, fact)

@@ -24,7 +24,7 @@ M.entry = kb.op {
       { "file.digest", "/etc/hosts" }, { "user.self" } }
   end,
   plan = function(args, fact)
-    local old = fact("file.content", "/etc/hosts") or ""
+    local old = files.text("/etc/hosts", fact)
     local new = text.edit(old, args)
     if new == old then
       return nil, args.state == "present" and "already there" or "not there"

@@ -40,7 +40,7 @@ end
 
 local function fstab(args)
   return function(ask)
-    local old = ask("file.content", FSTAB) or ""
+    local old = files.text(FSTAB, ask)
     local keep = args.boot and args.state ~= "absent"
     local new = edited(old, args.path, keep and line_of(args) or nil)
     if same_lines(new, old) or new == "\n" and old == "" then

@@ -16,9 +16,9 @@ local function without_swap(text)
 end
 
 local function fstab(ask)
-  local text = ask("file.content", "/etc/fstab")
-  local new = text and without_swap(text:find("\n$") and text or text .. "\n")
-  if not text or new == text or new == text .. "\n" then
+  local text = files.text("/etc/fstab", ask)
+  local new = without_swap(text:find("\n$") and text or text .. "\n")
+  if new == text or new == text .. "\n" then
     return nil, "no swap"
   end
   return kb.plan(files.file, ask, { "/etc/fstab", content = new })
