@@ -198,7 +198,7 @@ function Run:_when_due(play)
   local missing = self:_await_needs(play)
   if missing then
     play.skipped = true
-    self:_emit("play", { play = play.name, status = "skipped",
+    self:_emit("play", { play = play.name, status = "skipped", needed = missing,
       reason = ("needs %q, which did not get done"):format(missing) })
   else
     self:_play(play)

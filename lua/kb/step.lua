@@ -5,6 +5,7 @@ local err = require "kb.err"
 local fact = require "kb.fact"
 local operation = require "kb.op"
 local task = require "kb.core.task"
+local term = require "kb.term"
 local unknown = require "kb.unknown"
 
 local Step = { __name = "kb.step" }
@@ -44,8 +45,17 @@ function Step:_blame(e)
   return e
 end
 
-function Step:_evidence(args)
-  return self.host:_evidence(self.op.evidence and self.op.evidence(args) or {}, args.as)
+-- Asked where a command says that there is no space: what it says names no disk.
+local DISKS = [[# disks that are full: size, used, free; or inodes
+for what in h i; do df -${what}P -x squashfs 2>/dev/null | awk '$5 + 0 >= 97'; done]]
+
+-- What the operation offers to explain a failure; and where a disk is full, which one that is.
+function Step:_evidence(args, output)
+  local commands = self.op.evidence and self.op.evidence(args) or {}
+  if output and output:find("No space left on device", 1, true) then
+    commands = table.move(commands, 1, #commands, 2, { DISKS })
+  end
+  return self.host:_evidence(commands, args.as)
 end
 
 local function tail(text, lines)
@@ -65,11 +75,11 @@ local function printed(action, result)
 end
 
 function Step:_refused(action, result, args)
-  err.raise("failed", action.fails or ("%s failed"):format(self.title), {
+  err.raise("failed", action.fails or ("%s failed"):format(term.cut(self.title)), {
     command = action.shown or action.run, status = ending.of(result),
     complete = action.fails ~= nil or nil,
     output = tail(printed(action, result), 40),
-    evidence = self:_evidence(args) })
+    evidence = self:_evidence(args, printed(action, result)) })
 end
 
 local function as_action(action)
@@ -92,7 +102,7 @@ function Step:_do(change, args)
     action.timeout = action.timeout or args.timeout
     local result, message, code, so_far = self.host:_execute(action, args.as)
     if not result then
-      err.raise(err.of_code(code), ("%s: %s"):format(change.title, message),
+      err.raise(err.of_code(code), ("%s: %s"):format(term.cut(change.title), message),
         { command = action.shown or action.run,
           output = so_far and tail(printed(action, so_far), 40),
           evidence = code == "ETIMEDOUT" and self:_evidence(args) or nil })
@@ -131,7 +141,7 @@ function Step:_verify(change, args)
     end
   end
   if #list > 0 then
-    err.raise("verify", ("%s: the effect did not come true"):format(change.title),
+    err.raise("verify", ("%s: the effect did not come true"):format(term.cut(change.title)),
       { evidence = table.concat(list, "\n") })
   end
 end

@@ -49,6 +49,18 @@ function M.width(fd)
   return columns and columns >= 20 and math.floor(columns) or 80
 end
 
+--- The beginning of a text.
+-- @param text string
+-- @param width integer: how many characters at most (60); the last says that something is missing
+-- @return string
+function M.cut(text, width)
+  local length = utf8.len(text)
+  if length and length > (width or 60) then
+    return text:sub(1, utf8.offset(text, width or 60) - 1) .. "…"
+  end
+  return text
+end
+
 --- Make text that came from a host safe to print: control bytes, which could
 -- move the cursor or fake our own lines, are shown as `\xNN`. Newlines and tabs
 -- stay; a carriage return before a newline goes. Bytes that are not UTF-8 are

@@ -102,7 +102,10 @@ faults.disk = of_worker("fill", "unfill", "[Nn]o space left on device")
 faults.port = { at = "etcd",
   inject = function(g)
     as_root(g, "m0", "systemd-run -q --unit=squatter perl -MIO::Socket::INET -e "
-      .. "\"IO::Socket::INET->new(Listen => 5, LocalPort => 6443) or die; sleep\"")
+      .. "\"@s = IO::Socket::INET->new(Listen => 5, LocalPort => 6443) or die; sleep\"")
+    labs.await(10, "the port to be taken", function()
+      return g.lab:ssh("m0", "ss -H -ltn 'sport = :6443'") ~= ""
+    end)
   end,
   repair = function(g)
     as_root(g, "m0", "systemctl stop squatter")

@@ -112,6 +112,14 @@ test("the host that comes second asks everything ahead of need, in one round tri
   end)
 end)
 
+local function failure_of(events)
+  for _, event in ipairs(events) do
+    if event.event == "host" and event.error then
+      return event.error
+    end
+  end
+end
+
 test("a failing command names file, line, host, command, status and output", function()
   local events = stub.run([[
 local kb = require "kb"
@@ -122,15 +130,34 @@ kb.play { "p", hosts = "all", function(host)
   breaks(host, {})
 end }
 ]], {})
-  local e
-  for _, event in ipairs(events) do
-    e = event.event == "host" and event.error or e
-  end
-  local text = tostring(e)
+  local text = tostring(failure_of(events))
   for _, words in ipairs { "playbook.lua:6:", "h1: break failed", "echo oops", "exit status 3",
     "oops", "the evidence" } do
     check.contains(text, words)
   end
+end)
+
+test("where there is no space left, the full disks are named", function()
+  with_dir(function(dir)
+    check.ok(sys.write_file(dir .. "/df", "#!/bin/sh\necho /dev/a 9G 9G 0 100% /a\n"
+      .. "echo /dev/b 9G 1G 8G 12% /b\n", tonumber("755", 8)))
+    local path = sys.getenv "PATH"
+    local _ <close> = setmetatable({}, { __close = function()
+      sys.setenv("PATH", path)
+    end })
+    sys.setenv("PATH", dir .. ":" .. path)
+    local e = failure_of(stub.run([[
+local kb = require "kb"
+local fills = kb.op { name = "t.fills", args = {}, plan = function()
+  return { title = "fill", actions = { "echo 'x: No space left on device' >&2; exit 1" } }
+end, evidence = function() return { "echo more" } end }
+kb.play { "p", hosts = "all", function(host)
+  fills(host, {})
+end }
+]], {}))
+    check.equal(e.evidence, "# disks that are full: size, used, free; or inodes\n"
+      .. ("/dev/a 9G 9G 0 100% /a\n"):rep(2) .. "$ echo more\nmore")
+  end)
 end)
 
 test("an effect that does not come true fails with --verify", function()

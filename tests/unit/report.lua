@@ -36,6 +36,36 @@ test("a play is skipped before any host was told of; a warning stops nothing", f
   check.contains(table.concat(out), "warning    h1  mind the gap")
 end)
 
+test("plays that are skipped because others were share a line", function()
+  local rep, out = collecting(0)
+  local function skip(name, needed)
+    rep:emit { event = "play", play = name, status = "skipped", needed = needed,
+      reason = ("needs %q, which did not get done"):format(needed) }
+  end
+  skip("b", "a")
+  skip("c", "b")
+  skip("d", "c")
+  rep:emit { event = "warning", play = "p", host = "h1", message = "mind the gap" }
+  skip("e", "a")
+  skip("f", "d")
+  rep:finish(summary)
+  local text = table.concat(out)
+  check.contains(text, 'skipped       b: needs "a", which did not get done\n'
+    .. "skipped       and what needs these: c, d\nwarning")
+  check.contains(text, 'skipped        e: needs "a", which did not get done\n'
+    .. "skipped        and what needs these: f\n")
+end)
+
+test("a failure's title is shortened, also before its message", function()
+  local rep, out = collecting(0)
+  local title = ("word "):rep(40)
+  rep:emit(step("failed", { title = title, error = err.new("failed", "no door") }))
+  rep:emit(step("failed", { title = title, error = err.new("failed", title:sub(1, 59)
+    .. "… failed") }))
+  check.contains(table.concat(out), "h1  " .. title:sub(1, 59) .. "…: no door\n")
+  check.contains(table.concat(out), "h1  " .. title:sub(1, 59) .. "… failed\n")
+end)
+
 test("what was held back of a command's output, and its last line, are shown when it is over",
   function()
     secret.new("canary-in-a-mine")

@@ -23,6 +23,8 @@ function M.new(options)
   end
   view.width = 1
   view.partial = {}
+  view.skipped = {} -- play -> true
+  view.with_it = {} -- plays that were skipped because others were, not told so far
   return view
 end
 
@@ -50,9 +52,11 @@ function Lines:_diff(diff)
   end
 end
 
--- A message that says itself what was done needs no title before it.
+-- A message that says itself what was done needs no title before it. A title names all packages
+-- that it installs; in an error their beginning is enough.
 local function what_failed(title, e)
   local message = e.message
+  title = term.cut(title)
   local complete = e.complete or message:sub(1, #title) == title
   return complete and message or ("%s: %s"):format(title, message)
 end
@@ -76,6 +80,23 @@ local function lost_itself(event)
   return event.error.kind == "unreachable" and event.error.host == event.host
 end
 
+-- A play that is skipped takes with it those that need it: they share a line.
+function Lines:_skipped(event)
+  if self.skipped[event.needed] then
+    table.insert(self.with_it, event.play)
+  else
+    self:_line("skipped", "", ("%s: %s"):format(event.play, event.reason))
+  end
+  self.skipped[event.play] = true
+end
+
+function Lines:_tell_skipped()
+  if #self.with_it > 0 then
+    self:_line("skipped", "", "and what needs these: " .. table.concat(self.with_it, ", "))
+    self.with_it = {}
+  end
+end
+
 local shown = {}
 
 function shown.play(self, event)
@@ -83,7 +104,7 @@ function shown.play(self, event)
     self.write(("%s  %d host%s\n"):format(paint("bold", event.play), event.hosts,
       event.hosts == 1 and "" or "s"))
   elseif event.status == "skipped" then
-    self:_line("skipped", "", ("%s: %s"):format(event.play, event.reason))
+    self:_skipped(event)
   elseif event.status == "stopped" then
     self:_line("failed", "", event.play .. " stops here: too many of its hosts failed")
   end
@@ -147,6 +168,9 @@ end
 --- Show an event.
 -- @param event table
 function Lines:event(event)
+  if event.event ~= "play" or event.status ~= "skipped" then
+    self:_tell_skipped()
+  end
   if shown[event.event] then
     shown[event.event](self, event)
   end
@@ -215,17 +239,6 @@ local LONG = 10
 -- What is not worth a line: it is part of the total all the same.
 local SHORT = 0.1
 
--- A step's title names all packages that it installs; here their beginning is enough.
-local TITLE = 60
-
-local function short(text)
-  text = term.clean(text)
-  if utf8.len(text) and utf8.len(text) > TITLE then
-    return text:sub(1, utf8.offset(text, TITLE) - 1) .. "…"
-  end
-  return text
-end
-
 --- The critical path as lines; none for a short run.
 -- @param summary table
 -- @return string
@@ -238,7 +251,7 @@ function M.path(summary)
     total, width = total + entry.seconds, math.max(width, #entry.play)
   end
   for _, entry in ipairs(summary.path) do
-    local step = entry.step and ("  %s (%.1f s)"):format(short(entry.step),
+    local step = entry.step and ("  %s (%.1f s)"):format(term.cut(term.clean(entry.step)),
       entry.step_seconds) or ""
     rows[#rows + 1] = entry.seconds >= SHORT and ("  %6.1f s  %-" .. width .. "s  %s%s\n"):format(
       entry.seconds, entry.play, entry.host, step) or nil
@@ -249,6 +262,7 @@ end
 --- Show the failures, each once, and the total.
 -- @param summary table
 function Lines:finish(summary)
+  self:_tell_skipped()
   for _, failure in ipairs(summary.failures) do
     self.write(("\n%s %s\n%s\n"):format(paint("red bold", failure.status:upper()),
       paint("bold", table.concat(failure.hosts, " ")), term.clean(failure.text)))

@@ -43,24 +43,16 @@ function M.new(options)
   return view
 end
 
-local function cut(text, width)
-  local length = utf8.len(text)
-  if length and length > width then
-    return text:sub(1, utf8.offset(text, width) - 1) .. "…"
-  end
-  return text
-end
-
 function Live:_host_line(name, width)
   local h = self.hosts[name]
   local text = ("%s %-" .. self.width .. "s"):format(SPINNER[self.frame % #SPINNER + 1], name)
   if not h.title then
-    return cut(text, width - 1), nil
+    return term.cut(text, width - 1), nil
   end
   text = ("%s %6.1f s  %s"):format(text, task.now() - h.since, h.title)
   local rest = h.meter and h.meter:text() or h.last
-  text = cut(text, width - 1)
-  return text, rest and cut("  " .. rest, width - 1 - (utf8.len(text) or #text))
+  text = term.cut(text, width - 1)
+  return text, rest and term.cut("  " .. rest, width - 1 - (utf8.len(text) or #text))
 end
 
 -- How far the plays that run are, and what has come of it so far.
@@ -87,7 +79,7 @@ function Live:_block(width, rows)
     block[#block + 1] = ("  … and %d more hosts"):format(#busy - room)
   end
   if #self.plays > 0 and not self.hidden then
-    block[#block + 1] = term.paint("faint", cut(self:_foot(), width - 1), 1)
+    block[#block + 1] = term.paint("faint", term.cut(self:_foot(), width - 1), 1)
   end
   return block
 end
