@@ -25,7 +25,8 @@ local PATIENCE = 3
 -- @return machine
 function M.new(run, name, settings)
   return setmetatable({ run = run, name = name, settings = settings, caches = {}, assumed = {},
-    learnt = 0, changes = 0, trips = 0, ahead = MANY, lock = task.condition() }, Machine)
+    learnt = 0, changes = 0, trips = 0, ahead = MANY, lock = task.condition(),
+    kept = {}, freed = task.condition() }, Machine)
 end
 
 -- What is known to a user; what a dry run has foretold before holds for a new one, too.
@@ -247,6 +248,29 @@ function Machine:commit(user, effect)
   end
   self.changes = self.changes + 1
   self.ahead = FEW
+end
+
+--- Keep files for a step that is going to write what it has planned by what is in them: of two
+-- plays that edit one file side by side, neither may undo what the other does.
+-- @param paths list of strings
+-- @return scope, to be closed; nil when another step had one of them, and now has not: what this
+-- one has planned is old
+function Machine:keep(paths)
+  for _, path in ipairs(paths) do
+    if self.kept[path] then
+      self.freed:wait()
+      return nil
+    end
+  end
+  for _, path in ipairs(paths) do
+    self.kept[path] = true
+  end
+  return setmetatable({}, { __close = function()
+    for _, path in ipairs(paths) do
+      self.kept[path] = nil
+    end
+    self.freed:notify()
+  end })
 end
 
 --- A dry run foretells a change.

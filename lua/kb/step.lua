@@ -215,6 +215,15 @@ function Step:_plan(given)
   return args, change, reason
 end
 
+-- The files that a change writes.
+local function paths_of(change)
+  local paths = {}
+  for _, action in ipairs(change.actions) do
+    paths[#paths + 1] = type(action) == "table" and action.put and action.put.path or nil
+  end
+  return paths
+end
+
 function Step:_attempt(given)
   local run = self.host.run
   local args, change, reason = self:_plan(given)
@@ -224,6 +233,10 @@ function Step:_attempt(given)
   end
   self.title = change.title
   if run.apply then
+    local kept <close> = self.host.machine:keep(paths_of(change))
+    if not kept then
+      return self:_attempt(given)
+    end
     return self:_apply(change, args)
   elseif change.perhaps then
     return self:_perhaps(change)

@@ -17,7 +17,9 @@ local M = {}
 -- @param fact function: as a plan gets it
 -- @return string: "" when there is nothing
 -- @raise kb.err when it is no file, or its text cannot be had
-M.text = plan.text
+function M.text(path, fact)
+  return plan.text(path, fact)
+end
 
 local attributes = plan.attributes
 

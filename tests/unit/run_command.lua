@@ -87,6 +87,23 @@ test("what a private command prints is shown to nobody", function()
   check.contains(r.out, "output: so")
 end)
 
+test("plays that edit one file side by side do not undo what the other does", function()
+  local dir <close> = scratch()
+  local text = ""
+  for i = 1, 5 do
+    text = text .. play("p" .. i, "here", ('files.line(host, { dir .. "/f", line = "%d",'
+      .. ' create = true })'):format(i), "needs = {},")
+  end
+  local r = ground(dir.path).run((text:gsub("\nlocal kb[^\n]*\nlocal files[^\n]*", "")))
+  check.equal(r.status, 0, r.err)
+  local lines = {}
+  for line in check.ok(sys.read_file(dir.path .. "/f")):gmatch("%d") do
+    lines[#lines + 1] = line
+  end
+  table.sort(lines)
+  check.equal(lines, { "1", "2", "3", "4", "5" })
+end)
+
 test("a preview has nothing to verify", function()
   local dir <close> = scratch()
   local r = ground(dir.path).run(one_file, "--dry-run", "--verify")
