@@ -2,6 +2,7 @@
 #include "bind.h"
 #include "libs.h"
 #include "task.h"
+#include "work.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,16 +11,11 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
-#define HASH    "kb.hash"
-#define HASHING "kb.hashing"
+#define HASH "kb.hash"
 
 struct hash {
   EVP_MD_CTX *ctx; /* NULL when it has ended */
@@ -234,37 +230,18 @@ static int hash_final(lua_State *L) {
   return 1;
 }
 
-/* Files: hashing a large one takes long, so it has a thread of its own. The job
-** is shared by the thread and the task; the last one to let go frees it. */
+/* Files */
 
-struct job {
-  atomic_int holders;
-  int done; /* an eventfd */
-  int error;
+struct digesting {
   const EVP_MD *md;
+  int error;
   unsigned char raw[EVP_MAX_MD_SIZE];
   unsigned int len;
   int64_t size;
   char path[];
 };
 
-struct hashing {
-  struct loop *loop;
-  struct job *job; /* NULL when closed */
-  struct loop_io io;
-  bool over;
-  struct waiters waiters;
-};
-
-static void let_go(struct job *job) {
-  if (job == NULL || atomic_fetch_sub(&job->holders, 1) > 1)
-    return;
-  if (job->done >= 0)
-    close(job->done);
-  free(job);
-}
-
-static int hash_pieces(struct job *job, int fd, EVP_MD_CTX *ctx, void *room,
+static int hash_pieces(struct digesting *d, int fd, EVP_MD_CTX *ctx, void *room,
                        size_t len) {
   ssize_t n;
   while ((n = read(fd, room, len)) != 0) {
@@ -273,90 +250,39 @@ static int hash_pieces(struct job *job, int fd, EVP_MD_CTX *ctx, void *room,
     if (n < 0)
       return errno;
     KB_MUST(EVP_DigestUpdate(ctx, room, (size_t)n) == 1);
-    job->size += n;
+    d->size += n;
   }
-  KB_MUST(EVP_DigestFinal_ex(ctx, job->raw, &job->len) == 1);
+  KB_MUST(EVP_DigestFinal_ex(ctx, d->raw, &d->len) == 1);
   return 0;
 }
 
-static int hash_file(struct job *job) {
+static void hash_file(void *data) {
   enum { PIECE = 1 << 20 };
-  int error = ENOMEM, fd = -1;
+  struct digesting *d = data;
+  d->error = ENOMEM;
+  int fd = -1;
   void *room = malloc(PIECE);
   EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-  if (room == NULL || ctx == NULL || EVP_DigestInit_ex(ctx, job->md, NULL) != 1)
+  if (room == NULL || ctx == NULL || EVP_DigestInit_ex(ctx, d->md, NULL) != 1)
     goto out;
-  fd = open(job->path, O_RDONLY | O_CLOEXEC);
-  error = fd < 0 ? errno : hash_pieces(job, fd, ctx, room, PIECE);
+  fd = open(d->path, O_RDONLY | O_CLOEXEC);
+  d->error = fd < 0 ? errno : hash_pieces(d, fd, ctx, room, PIECE);
 out:
   if (fd >= 0)
     close(fd);
   EVP_MD_CTX_free(ctx);
   free(room);
-  return error;
 }
 
-static void *work(void *arg) {
-  struct job *job = arg;
-  const uint64_t one = 1;
-  job->error = hash_file(job);
-  ssize_t n = write(job->done, &one, sizeof one);
-  KB_MUST(n == (ssize_t)sizeof one);
-  let_go(job);
-  return NULL;
-}
-
-static int start_work(struct job *job) {
-  pthread_t thread;
-  pthread_attr_t attr;
-  job->done = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (job->done < 0)
-    return KB_ESYSTEM;
-  atomic_fetch_add(&job->holders, 1);
-  pthread_attr_init(&attr);
-  pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-  int err = pthread_create(&thread, &attr, work, job);
-  pthread_attr_destroy(&attr);
-  if (err == 0)
-    return 0;
-  atomic_fetch_sub(&job->holders, 1);
-  errno = err;
-  return KB_ESYSTEM;
-}
-
-static void hashed(struct loop_io *io, uint32_t events) {
-  struct hashing *h = KB_OWNER(io, struct hashing, io);
-  (void)events;
-  loop_unwatch(h->loop, io);
-  h->over = true;
-  task_wake_all(&h->waiters);
-}
-
-static int hashing_gc(lua_State *L) {
-  struct hashing *h = luaL_checkudata(L, 1, HASHING);
-  struct job *job = h->job;
-  if (job == NULL)
-    return 0;
-  loop_unwatch(h->loop, &h->io);
-  if (h->over) { /* the thread will not write again */
-    close(job->done);
-    job->done = -1;
-  }
-  let_go(job);
-  h->job = NULL;
-  return 0;
-}
-
-static int hashing_try(lua_State *L) {
-  struct hashing *h = luaL_checkudata(L, 3, HASHING);
-  if (!h->over)
-    return task_again(L, &h->waiters);
-  if (h->job->error != 0) {
-    errno = h->job->error;
-    return bind_fail(L, KB_ESYSTEM, "%s", h->job->path);
-  }
-  push_digest(L, h->job->raw, h->job->len, false);
-  lua_pushinteger(L, h->job->size);
+static int digest_try(lua_State *L) {
+  const struct digesting *d = work_data(L, 3);
+  if (!work_over(L, 3))
+    return work_again(L, 3);
+  errno = d->error;
+  if (d->error != 0)
+    return bind_fail(L, KB_ESYSTEM, "%s", d->path);
+  push_digest(L, d->raw, d->len, false);
+  lua_pushinteger(L, d->size);
   return 2;
 }
 
@@ -368,22 +294,15 @@ static int crypto_digest_file(lua_State *L) {
   const EVP_MD *md = check_md(L, 1);
   const char *path = luaL_checkstring(L, 2);
   lua_settop(L, 2);
-  struct hashing *h = bind_new(L, HASHING, sizeof *h, 0);
-  lua_toclose(L, 3);
-  h->loop = task_loop(L);
-  struct job *job = h->job = calloc(1, sizeof *job + strlen(path) + 1);
-  if (job == NULL)
-    return bind_fail(L, KB_ENOMEM, "not enough memory to hash %s", path);
-  atomic_init(&job->holders, 1);
-  job->done = -1;
-  job->md = md;
-  strcpy(job->path, path);
-  if (start_work(job) < 0)
+  struct digesting *d =
+      work_new(L, sizeof *d + strlen(path) + 1, hash_file, NULL);
+  if (d == NULL)
     return bind_fail(L, KB_ESYSTEM, "hashing %s", path);
-  h->io = (struct loop_io){.fd = job->done, .ready = hashed};
-  if (loop_watch(h->loop, &h->io, EPOLLIN) < 0)
+  d->md = md;
+  strcpy(d->path, path);
+  if (work_start(L, 3) < 0)
     return bind_fail(L, KB_ESYSTEM, "hashing %s", path);
-  return task_await(L, hashing_try);
+  return task_await(L, digest_try);
 }
 
 static const luaL_Reg functions[] = {{"base64_decode", crypto_base64_decode},
@@ -398,12 +317,9 @@ static const luaL_Reg functions[] = {{"base64_decode", crypto_base64_decode},
 static const luaL_Reg methods[] = {
     {"final", hash_final}, {"update", hash_update}, {NULL, NULL}};
 static const luaL_Reg meta[] = {{"__gc", hash_gc}, {NULL, NULL}};
-static const luaL_Reg no_methods[] = {{NULL, NULL}};
-static const luaL_Reg hashing_meta[] = {{"__gc", hashing_gc}, {NULL, NULL}};
 
 int luaopen_kb_crypto(lua_State *L) {
   bind_class(L, HASH, methods, meta);
-  bind_class(L, HASHING, no_methods, hashing_meta);
   luaL_newlib(L, functions);
   return 1;
 }

@@ -3,118 +3,54 @@
 #include "libs.h"
 #include "stream.h"
 #include "task.h"
+#include "work.h"
 
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#define LOOKUP     "kb.lookup"
 #define CONNECTING "kb.connecting"
 #define LISTENER   "kb.listener"
 
-/* Names: getaddrinfo blocks, so it has a thread of its own. The question is
-** shared by the thread and the task; the last one to let go frees it. */
+/* Names: getaddrinfo blocks. */
 
 struct question {
-  atomic_int holders;
-  int done; /* an eventfd */
   int rc;
   struct addrinfo hints, *answer;
   char port[8], host[];
 };
 
-struct lookup {
-  struct loop *loop;
-  struct question *question; /* NULL when closed */
-  struct loop_io io;
-  bool answered;
-  struct waiters waiters;
-};
+static void look_up(void *data) {
+  struct question *q = data;
+  q->rc = getaddrinfo(q->host, q->port, &q->hints, &q->answer);
+}
 
-static void let_go(struct question *q) {
-  if (q == NULL || atomic_fetch_sub(&q->holders, 1) > 1)
-    return;
+static void forget(void *data) {
+  struct question *q = data;
   if (q->answer != NULL)
     freeaddrinfo(q->answer);
-  if (q->done >= 0)
-    close(q->done);
-  free(q);
 }
 
-static void *look_up(void *arg) {
-  struct question *q = arg;
-  const uint64_t one = 1;
-  q->rc = getaddrinfo(q->host, q->port, &q->hints, &q->answer);
-  ssize_t n = write(q->done, &one, sizeof one);
-  KB_MUST(n == (ssize_t)sizeof one);
-  let_go(q);
-  return NULL;
-}
-
-static struct question *ask(const char *host, int port, int family) {
-  struct question *q = calloc(1, sizeof *q + strlen(host) + 1);
+/* Push a question that is not asked yet. */
+static struct question *new_question(lua_State *L, const char *host, int port,
+                                     int family) {
+  struct question *q =
+      work_new(L, sizeof *q + strlen(host) + 1, look_up, forget);
   if (q == NULL)
     return NULL;
-  atomic_init(&q->holders, 1);
   strcpy(q->host, host);
   snprintf(q->port, sizeof q->port, "%d", port);
   q->hints.ai_family = family;
   q->hints.ai_socktype = SOCK_STREAM;
   q->hints.ai_flags = AI_NUMERICSERV;
-  q->done = -1;
   return q;
-}
-
-static int start_thread(struct question *q) {
-  pthread_attr_t attr;
-  pthread_t thread;
-  q->done = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (q->done < 0)
-    return KB_ESYSTEM;
-  atomic_fetch_add(&q->holders, 1);
-  pthread_attr_init(&attr);
-  pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-  pthread_attr_setstacksize(&attr, 256 * 1024);
-  int err = pthread_create(&thread, &attr, look_up, q);
-  pthread_attr_destroy(&attr);
-  if (err == 0)
-    return 0;
-  atomic_fetch_sub(&q->holders, 1);
-  errno = err;
-  return KB_ESYSTEM;
-}
-
-static void answered(struct loop_io *io, uint32_t events) {
-  struct lookup *l = KB_OWNER(io, struct lookup, io);
-  (void)events;
-  loop_unwatch(l->loop, io);
-  l->answered = true;
-  task_wake_all(&l->waiters);
-}
-
-static int lookup_gc(lua_State *L) {
-  struct lookup *l = luaL_checkudata(L, 1, LOOKUP);
-  struct question *q = l->question;
-  if (q != NULL)
-    loop_unwatch(l->loop, &l->io);
-  if (l->answered) { /* the thread will not write again */
-    close(q->done);
-    q->done = -1;
-    l->answered = false;
-  }
-  let_go(q);
-  l->question = NULL;
-  return 0;
 }
 
 /* Push the list of addresses; each is a string that holds a sockaddr. */
@@ -145,10 +81,9 @@ static int push_answer(lua_State *L, const struct question *q) {
 }
 
 static int resolve_try(lua_State *L) {
-  struct lookup *l = luaL_checkudata(L, 4, LOOKUP);
-  if (!l->answered)
-    return task_again(L, &l->waiters);
-  return push_answer(L, l->question);
+  if (!work_over(L, 4))
+    return work_again(L, 4);
+  return push_answer(L, work_data(L, 4));
 }
 
 static const char *const families[] = {"any", "ipv4", "ipv6", NULL};
@@ -166,21 +101,15 @@ static int net_resolve(lua_State *L) {
   int family = family_numbers[luaL_checkoption(L, 3, "any", families)];
   luaL_argcheck(L, port > 0 && port < 65536, 2, "no such port");
   lua_settop(L, 3);
-  struct lookup *l = bind_new(L, LOOKUP, sizeof *l, 0);
-  lua_toclose(L, 4);
-  l->loop = task_loop(L);
-  struct question *q = l->question = ask(host, port, family);
+  struct question *q = new_question(L, host, port, family);
   if (q == NULL)
-    return bind_fail(L, KB_ENOMEM, "not enough memory to look up %s", host);
+    return bind_fail(L, KB_ESYSTEM, "looking up %s", host);
   q->hints.ai_flags |= AI_NUMERICHOST; /* that cannot block */
   q->rc = getaddrinfo(host, q->port, &q->hints, &q->answer);
   if (q->rc != EAI_NONAME)
     return push_answer(L, q);
   q->hints.ai_flags &= ~AI_NUMERICHOST;
-  if (start_thread(q) < 0)
-    return bind_fail(L, KB_ESYSTEM, "looking up %s", host);
-  l->io = (struct loop_io){.fd = q->done, .ready = answered};
-  if (loop_watch(l->loop, &l->io, EPOLLIN) < 0)
+  if (work_start(L, 4) < 0)
     return bind_fail(L, KB_ESYSTEM, "looking up %s", host);
   return task_await(L, resolve_try);
 }
@@ -424,12 +353,10 @@ static const luaL_Reg listener_methods[] = {{"accept", listener_accept},
                                             {NULL, NULL}};
 static const luaL_Reg listener_meta[] = {{"__gc", listener_close},
                                          {NULL, NULL}};
-static const luaL_Reg lookup_meta[] = {{"__gc", lookup_gc}, {NULL, NULL}};
 static const luaL_Reg connecting_meta[] = {{"__gc", connecting_gc},
                                            {NULL, NULL}};
 
 int luaopen_kb_net(lua_State *L) {
-  bind_class(L, LOOKUP, no_methods, lookup_meta);
   bind_class(L, CONNECTING, no_methods, connecting_meta);
   bind_class(L, LISTENER, listener_methods, listener_meta);
   luaL_newlib(L, functions);

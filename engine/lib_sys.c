@@ -1,6 +1,8 @@
 /* kb.core.sys: the operator's machine: files, environment, terminal, clock. */
 #include "bind.h"
 #include "libs.h"
+#include "task.h"
+#include "work.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -94,35 +96,65 @@ static int sys_write_file(lua_State *L) {
   return bind_fail(L, KB_ESYSTEM, "%s", path);
 }
 
-static int sync_path(const char *path, int flags, mode_t *mode) {
+struct placing {
+  mode_t mode;
+  int error;
+  bool renaming; /* it is the new name that was refused */
+  char from[PATH_MAX], to[PATH_MAX];
+};
+
+static int sync_path(const char *path, int flags, const mode_t *mode) {
   int fd = open(path, flags | O_CLOEXEC);
   if (fd < 0)
-    return -1;
+    return errno;
   int rc = mode != NULL ? fchmod(fd, *mode) : 0;
-  rc = rc == 0 ? fsync(fd) : rc;
-  int err = errno;
+  int err = rc < 0 || fsync(fd) < 0 ? errno : 0;
   close(fd);
-  errno = err;
-  return rc;
+  return err;
+}
+
+static void place_file(void *data) {
+  struct placing *p = data;
+  p->error = sync_path(p->from, O_RDONLY | O_NOFOLLOW, &p->mode);
+  if (p->error != 0)
+    return;
+  p->renaming = true;
+  p->error = rename(p->from, p->to) < 0
+                 ? errno
+                 : sync_path(dirname(p->to), O_RDONLY | O_DIRECTORY, NULL);
+}
+
+static int place_try(lua_State *L) {
+  const struct placing *p = work_data(L, 4);
+  if (!work_over(L, 4))
+    return work_again(L, 4);
+  errno = p->error;
+  return done(L, p->error != 0 ? -1 : 0, lua_tostring(L, p->renaming ? 2 : 1));
 }
 
 /*** Put a file that is complete in the place of another, in the same directory:
-** it is synced, renamed, and the directory synced.
+** it is synced, renamed, and the directory synced. Others go on meanwhile.
 ** @param from string: the file
 ** @param path string: its new name
 ** @param mode integer: permission bits
 ** @return true, or nil, message, code */
 static int sys_place(lua_State *L) {
-  const char *from = luaL_checkstring(L, 1), *path = luaL_checkstring(L, 2);
+  size_t from_len, to_len;
+  const char *from = luaL_checklstring(L, 1, &from_len);
+  const char *to = luaL_checklstring(L, 2, &to_len);
   mode_t mode = (mode_t)luaL_checkinteger(L, 3);
-  char dir[PATH_MAX];
-  luaL_argcheck(L, strlen(path) < sizeof dir, 2, "too long");
-  strcpy(dir, path);
-  if (sync_path(from, O_RDONLY | O_NOFOLLOW, &mode) < 0)
-    return bind_fail(L, KB_ESYSTEM, "%s", from);
-  if (rename(from, path) < 0)
-    return bind_fail(L, KB_ESYSTEM, "%s", path);
-  return done(L, sync_path(dirname(dir), O_RDONLY | O_DIRECTORY, NULL), path);
+  luaL_argcheck(L, from_len < PATH_MAX, 1, "too long");
+  luaL_argcheck(L, to_len < PATH_MAX, 2, "too long");
+  lua_settop(L, 3);
+  struct placing *p = work_new(L, sizeof *p, place_file, NULL);
+  if (p == NULL)
+    return bind_fail(L, KB_ESYSTEM, "%s", to);
+  p->mode = mode;
+  strcpy(p->from, from);
+  strcpy(p->to, to);
+  if (work_start(L, 4) < 0)
+    return bind_fail(L, KB_ESYSTEM, "%s", to);
+  return task_await(L, place_try);
 }
 
 /*** Append a line to a file under an exclusive lock; the file is made, 0600.

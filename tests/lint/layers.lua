@@ -30,7 +30,7 @@ local function library_of(header)
 end
 
 local base = { ["kb.h"] = true, ["loop.h"] = true, ["task.h"] = true, ["bind.h"] = true,
-  ["stream.h"] = true, ["libs.h"] = true }
+  ["stream.h"] = true, ["work.h"] = true, ["libs.h"] = true }
 
 -- What the files beside the libraries may include of ours, and of others.
 local rules = {
@@ -40,6 +40,8 @@ local rules = {
   ["task.h"] = { ours = { "kb.h", "loop.h" }, others = { "lua" } },
   ["bind.c"] = { ours = { "bind.h", "loop.h", "task.h", "kb.h" }, others = { "lua" } },
   ["bind.h"] = { ours = { "kb.h" }, others = { "lua" } },
+  ["work.c"] = { ours = { "work.h", "task.h", "loop.h", "bind.h", "kb.h" }, others = { "lua" } },
+  ["work.h"] = { ours = {}, others = { "lua" } },
 }
 
 local function holds(list, value)

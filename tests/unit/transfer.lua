@@ -3,6 +3,7 @@ local check = require "lib.check"
 local crypto = require "kb.core.crypto"
 local program = require "lib.program"
 local remote = require "kb.remote"
+local scratch = require "lib.scratch"
 local secret = require "kb.secret"
 local shells = require "lib.shells"
 local sys = require "kb.core.sys"
@@ -220,6 +221,41 @@ each("a large file is got as a stream, compressed when that pays", function(r, d
   end
 end)
 
+with("a large file is got again only when its content differs", function(r, dir)
+  local text = crypto.random(300000)
+  local spec = { path = dir .. "/there", to = dir .. "/here" }
+  check.ok(sys.write_file(spec.path, text))
+  check.ok(r:get(spec))
+  local _, info = check.ok(r:get(spec))
+  check.equal(info, { changed = false, received = 0 })
+  check.ok(sys.write_file(spec.path, "x" .. text:sub(2)))
+  _, info = check.ok(r:get(spec))
+  check.equal(info, { changed = true, received = #text })
+  check.equal(sys.read_file(spec.to) == "x" .. text:sub(2), true)
+end)
+
+test("others go on while a file is put in its place, or is not", function()
+  local dir <close> = scratch()
+  local from, to, turns = dir.path .. "/from", dir.path .. "/to", 0
+  check.ok(sys.write_file(from, ("x"):rep(5000000)))
+  check.ok(sys.write_file(to, "before"))
+  local other = task.background(function()
+    while true do
+      turns = turns + 1
+      task.yield()
+    end
+  end)
+  check.ok(sys.place(from, to, 416))
+  other:cancel()
+  check.equal(turns > 0, true)
+  check.equal({ sys.stat(from), sys.stat(to).size, sys.stat(to).mode }, { nil, 5000000, 416 })
+  local _, message, code = sys.place(from, to, 416)
+  check.equal({ message, code }, { from .. ": No such file or directory", "ENOENT" })
+  check.ok(sys.mkdir(dir.path .. "/dir"))
+  _, message, code = sys.place(to, dir.path .. "/dir", 416)
+  check.equal({ message, code }, { dir.path .. "/dir: Is a directory", "EISDIR" })
+end)
+
 with("what came before a break does not come again", function(r, dir)
   local text = crypto.random(1 << 20)
   check.ok(sys.write_file(dir .. "/there", text))
@@ -233,7 +269,7 @@ with("what came before a break does not come again", function(r, dir)
   check.equal(sys.read_file(spec.to), "old")
   local part
   for _, name in ipairs(sys.list(dir)) do
-    part = name:find("^%.kbrun%." .. crypto.digest("sha256", text):sub(1, 32)) and name or part
+    part = name:find "^%.kbrun%.%x+%.%x+%.part$" and name or part
   end
   local size = sys.stat(dir .. "/" .. part).size
   check.equal({ size > 600000, sys.stat(dir .. "/" .. part).mode }, { true, 384 })
@@ -254,9 +290,10 @@ with("a link in the place of a part is not written through", function(r, dir)
   local text = crypto.random(100000)
   check.ok(sys.write_file(dir .. "/there", text))
   check.ok(sys.write_file(dir .. "/victim", "precious"))
-  local digest, which = crypto.digest("sha256", text), crypto.digest("sha256", "here")
-  check.ok(sys.symlink(dir .. "/victim",
-    ("%s/.kbrun.%s.%s.part"):format(dir, digest:sub(1, 32), which:sub(1, 8))))
+  local stat = r:run(("stat -c %%d.%%i.%%Y %s/there"):format(dir)).out:gsub("\n", "")
+  local identity = crypto.digest("sha256", ("here\0%s/there\0%d\0%s"):format(dir, #text, stat))
+  check.ok(sys.symlink(dir .. "/victim", ("%s/.kbrun.%s.%s.part"):format(dir, identity:sub(1, 32),
+    crypto.digest("sha256", "here"):sub(1, 8))))
   check.ok(r:get { path = dir .. "/there", to = dir .. "/here" })
   check.equal(sys.read_file(dir .. "/victim"), "precious")
   check.equal({ sys.stat(dir .. "/here", false).kind, sys.read_file(dir .. "/here") == text },

@@ -1,7 +1,8 @@
 --- Files from a host: the other direction of kb.transfer.
 --
--- A small file comes with the first answer. Of a large one the host first tells the digest, by
--- which we know what we have of it already; the rest comes as a stream.
+-- A small file comes with the first answer. Of a large one the host first tells by what it is known
+-- again, and so we know what we have of it already; the rest comes as a stream, and the digest of
+-- all of it with its end.
 local crypto = require "kb.core.crypto"
 local parts = require "kb.transfer.part"
 local quote = require "kb.quote"
@@ -50,29 +51,51 @@ local function collected(remote, spec, name, values, opts)
   return result and opts.err(), message, code
 end
 
--- What the host has: { same = true }, { size =, text = } of a small file, or { size =, digest =,
--- tool = } of a large one.
-local function ask(remote, spec)
-  local values = { f = spec.path:gsub("^%-", "./-"), s = -1, h = "", most = SMALL,
-    sample = SAMPLE, keep = KEPT }
+local function safe(path)
+  return (path:gsub("^%-", "./-"))
+end
+
+-- What we have at its place already: its size, and its digest when that costs little.
+local function mine_of(spec)
   local there = spec.to and sys.stat(spec.to)
-  if there and there.kind == "file" then
-    local mine <close> = source.of_file(spec.to)
-    values.s, values.h = mine and mine.size or -1, mine and mine.digest or ""
+  if not there or there.kind ~= "file" then
+    return -1, ""
+  elseif there.size > SMALL then
+    return there.size, ""
   end
+  local mine <close> = source.of_file(spec.to)
+  return mine and mine.size or -1, mine and mine.digest or ""
+end
+
+local function digest_of_mine(spec)
+  local mine <close>, message, code = source.of_file(spec.to)
+  return mine and mine.digest, message, code
+end
+
+-- What the host has: { same = true }, { size =, text =, digest = } of a small file, or { size =,
+-- identity =, tool = } of a large one.
+local function ask(remote, spec, size, digest)
   local pieces = {}
-  local said, message, code = collected(remote, spec, "offer", values, { on_out = function(data)
+  local said, message, code = collected(remote, spec, "offer", { f = safe(spec.path), s = size,
+    h = digest, most = SMALL, sample = SAMPLE, keep = KEPT }, { on_out = function(data)
     pieces[#pieces + 1] = data
   end })
   if not said then
     return nil, message, code
   end
   local line, text = table.concat(pieces):match("^([^\n]*)\n(.*)$")
-  local size, digest, tool = (line or ""):match("^large (%d+) (%x+) (%a*)$")
-  if line == "same" then
+  local large, identity, tool = (line or ""):match("^large (%d+) (%S+) (%a*)$")
+  if line == "digest" then
+    digest, message, code = digest_of_mine(spec)
+    if not digest then
+      return nil, message, code
+    end
+    return ask(remote, spec, size, digest)
+  elseif line == "same" then
     return { same = true }
-  elseif size then
-    return { size = tonumber(size), digest = digest, tool = tool }
+  elseif large then
+    return { size = tonumber(large), tool = tool, identity = crypto.digest("sha256",
+      ("%s\0%s\0%s\0%s"):format(remote.name, spec.path, large, identity)) }
   end
   return { size = tonumber((line or ""):match("^size (%d+)$")), text = text,
     digest = said:match("(%x+)%s*$") }
@@ -102,7 +125,7 @@ end
 -- What takes a large file's pieces: a part of a file, or the caller's function.
 local function target(spec, offer)
   if spec.to then
-    return parts.open(spec.to, offer.digest, offer.size)
+    return parts.open(spec.to, offer.identity, offer.size)
   end
   local hash = crypto.hash("sha256")
   return setmetatable({ at = 0,
@@ -112,8 +135,8 @@ local function target(spec, offer)
       spec.write(piece)
       return true
     end,
-    place = function(self)
-      local good = self.at == offer.size and hash:final() == offer.digest
+    place = function(self, digest)
+      local good = self.at == offer.size and hash:final() == digest
       return good or nil, not good and "what came is not what is there" or nil, "EBADMSG"
     end,
   }, { __close = function() end })
@@ -152,7 +175,7 @@ local function take_large(remote, spec, offer)
   end)
   local said
   said, message, code = collected(remote, spec, "send", {
-    f = spec.path:gsub("^%-", "./-"), at = at,
+    f = safe(spec.path), s = offer.size, at = at,
     z = spec.compress ~= false and offer.tool ~= "" and "zstd -1 -c" or "cat",
   }, { on_out = on_out })
   finish()
@@ -160,7 +183,7 @@ local function take_large(remote, spec, offer)
     return nil, message, code
   end
   local ok
-  ok, message, code = into:place(spec.mode)
+  ok, message, code = into:place(said:match "(%x+)%s*$", spec.mode)
   if ok then
     return true, { changed = true, received = offer.size - at }
   elseif code == "EBADMSG" and at > 0 then -- the part from before was bad, and is gone
@@ -177,7 +200,7 @@ end
 -- @return true and a table; or nil, message, code
 function M.get(remote, spec)
   quote(spec.path)
-  local offer, message, code = ask(remote, spec)
+  local offer, message, code = ask(remote, spec, mine_of(spec))
   if not offer then
     return nil, message, code
   elseif offer.same then

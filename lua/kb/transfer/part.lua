@@ -1,7 +1,7 @@
 --- A local file on its way: what has come of it is kept under a name of its own until all is there.
 --
--- The name has the digest of what it is a part of, so that a later transfer of the same goes on
--- where this one ended, and one of other content does not.
+-- The name tells what it is a part of, so that a later transfer of the same goes on where this one
+-- ended, and one of other content does not.
 local crypto = require "kb.core.crypto"
 local sys = require "kb.core.sys"
 local task = require "kb.core.task"
@@ -17,10 +17,10 @@ Part.__index = Part
 Part.__name = "kb.part"
 
 -- Several files of the same content may be on their way to one directory.
-local function name_of(path, digest)
+local function name_of(path, identity)
   local dir, name = path:match("^(.*/)([^/]*)$")
   local which = crypto.digest("sha256", name or path):sub(1, 8)
-  return ("%s.kbrun.%s.%s.part"):format(dir or "", digest:sub(1, 32), which)
+  return ("%s.kbrun.%s.%s.part"):format(dir or "", identity:sub(1, 32), which)
 end
 
 -- What came before, unless somebody else may have made it.
@@ -40,12 +40,12 @@ end
 
 --- Go on with a file, or begin with it.
 -- @param path string: where it is to be in the end
--- @param digest string: its SHA-256
+-- @param identity string: a digest by which what it is a part of is known again
 -- @param size integer
 -- @return part, to be closed: at (bytes that are there), write, drop, place; or nil, message, code
-function M.open(path, digest, size)
-  local self = setmetatable({ to = path, path = name_of(path, digest), digest = digest,
-    size = size, hash = crypto.hash("sha256") }, Part)
+function M.open(path, identity, size)
+  local self = setmetatable({ to = path, path = name_of(path, identity), size = size,
+    hash = crypto.hash("sha256") }, Part)
   self.at = size_before(self.path, size)
   if self.at > 0 then
     hash_before(self.path, self.hash)
@@ -73,14 +73,15 @@ function Part:write(piece)
 end
 
 --- Put it in its place, if it is what it should be; else it is gone.
+-- @param digest string: the SHA-256 that it must have
 -- @param mode integer or nil: permission bits (0600)
 -- @return true; or nil, message, code: EBADMSG when it is something else
-function Part:place(mode)
+function Part:place(digest, mode)
   local ok, message = self.file:close()
   self.file = nil
   if not ok then
     return nil, message, "EIO"
-  elseif self.at ~= self.size or self.hash:final() ~= self.digest then
+  elseif self.at ~= self.size or self.hash:final() ~= digest then
     sys.remove(self.path)
     return nil, "what came is not what is there; it may have changed meanwhile", "EBADMSG"
   end

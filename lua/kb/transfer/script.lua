@@ -107,7 +107,8 @@ command -v zstd >/dev/null && x=zstd || x=
 printf 'have %s %s' "$at" "$x"
 ]==]
 
--- The digest is made of what comes while it comes, after the part from before.
+-- The digest is made of what comes while it comes, after the part from before; and it is written to
+-- the disk meanwhile, so that the end need not wait for all of it.
 local receive = part .. [==[
 hasher=sha256sum
 openssl dgst -sha256 -r </dev/null >/dev/null 2>&1 && hasher="openssl dgst -sha256 -r"
@@ -119,10 +120,18 @@ if [ "$at" = 0 ]; then
   set +C
 fi
 mine && [ "$(stat -c %s "$t")" = "$at" ] || fail 64 "$t has changed meanwhile"
+write_out() {
+  trap 'kill "$!"; exit' TERM
+  while sleep 1 & wait "$!"; do sync -d "$t"; done
+}
 arrive() {
   if [ "$z" = cat ]; then tee -a "$t"; else $z | tee -a "$t"; fi
 }
+write_out &
+w=$!
 x=$({ [ "$at" = 0 ] || cat "$t"; arrive; } | $hasher) || exit 65
+kill "$w"
+wait "$w"
 size=$(stat -c %s "$t")
 [ "$size" = "$s" ] || fail 65 "only $size of $s bytes are in $t"
 printf 'got %s' "${x%% *}"
@@ -139,26 +148,28 @@ local drop = part .. [==[
 mine && rm -f "$t"
 ]==]
 
--- First line of the answer: what there is. Up to $most bytes come along behind it; of more only the
--- digest is told, and whether compressing the first part of what is missing saves enough.
+-- First line of the answer: what there is. Up to $most bytes come along behind it; of more only is
+-- told by what the file is known again, and whether compressing the first part of it saves enough.
+-- Of a file that has our size we must know the digest of ours ("digest").
 local offer = [==[
 [ ! -d "$f" ] || fail 61 "$f is a directory"
 [ -f "$f" ] || fail 62 "there is no file $f"
 mine=$s
 s=$(stat -L -c %s "$f") || exit 65
-if [ "$s" -le "$most" ]; then
-  if [ "$s" = "$mine" ] && [ "$(sum "$f")" = "$h" ]; then
+if [ "$s" = "$mine" ]; then
+  if [ -z "$h" ]; then
+    printf 'digest\n'
+    exit 0
+  fi
+  if [ "$(sum "$f")" = "$h" ]; then
     printf 'same\n'
     exit 0
   fi
+fi
+if [ "$s" -le "$most" ]; then
   printf 'size %s\n' "$s"
   cat "$f" || exit 65
   sum "$f" >&2
-  exit 0
-fi
-there=$(sum "$f") || exit 65
-if [ "$s" = "$mine" ] && [ "$there" = "$h" ]; then
-  printf 'same\n'
   exit 0
 fi
 x=
@@ -166,12 +177,18 @@ if command -v zstd >/dev/null; then
   n=$(head -c "$sample" "$f" | zstd -1 -c 2>/dev/null | wc -c)
   [ "$((n * 100))" -ge "$((sample * $keep))" ] || x=zstd
 fi
-printf 'large %s %s %s\n' "$s" "$there" "$x"
+printf 'large %s %s %s\n' "$s" "$(stat -L -c %d.%i.%Y "$f")" "$x"
 ]==]
 
--- dd moves in the file, and $z reads on from there.
+-- dd moves in the file, and $z reads on from there. The digest of all of it is made beside that and
+-- is the last word on stderr.
 local send = [==[
-{ [ "$at" = 0 ] || dd bs=1 skip="$at" count=0 2>/dev/null; $z; } <"$f" || exit 65
+sum "$f" >&2 &
+{ [ "$at" = 0 ] || dd bs=1 skip="$at" count=0 2>/dev/null; $z; } <"$f" || {
+  kill "$!"
+  exit 65
+}
+wait "$!" || exit 65
 ]==]
 
 local scripts = { small = small, probe = probe, receive = receive, settle = settle, drop = drop,
