@@ -1,9 +1,10 @@
 -- etcd: a member on every master, started side by side, since one alone is not ready. What was
 -- changed later is taken up by one member after the other, and only while the others are healthy.
+-- Its packages come with the runtime's; run by itself, this installs them.
 local kb = require "kb"
 local bundle, cluster, etcd = kb.use("bundle", "cluster", "etcd")
 
-kb.play { "etcd", hosts = "masters", become = true, needs = { "certificates", "nodes", "names" },
+kb.play { "etcd", hosts = "masters", become = true, needs = { "certificates", "runtime" },
   max_fail = 0, tags = { "etcd" },
   function(host)
     local c = cluster.settings(host)

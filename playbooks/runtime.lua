@@ -1,12 +1,23 @@
--- The container runtime, and Kubernetes' own packages.
+-- The container runtime, and Kubernetes' own packages; on masters etcd's with them, so that apt
+-- works once on each node and nobody waits for its lock.
 local kb = require "kb"
 local bundle, cluster, containerd, docker = kb.use("bundle", "cluster", "containerd", "docker")
 
 local PACKAGES = { "conntrack", "socat", "ebtables", "ethtool", "kubernetes-cni", "kubelet",
   "kubeadm", "kubectl" }
 
+local ETCD = { "etcd-server", "etcd-client" }
+
+local function append(list, others)
+  table.move(others, 1, #others, #list + 1, list)
+end
+
 local function install(host, c, packages, units)
-  table.move(PACKAGES, 1, #PACKAGES, #packages + 1, packages)
+  append(packages, PACKAGES)
+  if host:in_group("masters") then
+    append(packages, ETCD)
+    append(units, { "etcd.service" })
+  end
   bundle.installed(host, { packages, path = "/var/lib/kbrun/debs", bundle = c.bundle,
     units = units })
 end

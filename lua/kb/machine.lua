@@ -1,5 +1,6 @@
 --- A machine in a run: its connection and what is known of it, shared by all plays.
 
+local ask = require "kb.ask"
 local cache = require "kb.cache"
 local err = require "kb.err"
 local fact = require "kb.fact"
@@ -26,7 +27,7 @@ local PATIENCE = 3
 function M.new(run, name, settings)
   return setmetatable({ run = run, name = name, settings = settings, caches = {}, assumed = {},
     learnt = 0, changes = 0, trips = 0, ahead = MANY, lock = task.condition(),
-    kept = {}, freed = task.condition() }, Machine)
+    kept = {}, freed = task.condition(), asking = {}, answered = task.condition() }, Machine)
 end
 
 -- What is known to a user; what a dry run has foretold before holds for a new one, too.
@@ -109,8 +110,29 @@ function Machine:_insist(fn)
   end
 end
 
-local function command_of(question)
-  return fact.find(question[1]):ask(table.unpack(question, 2))
+-- Wait until nobody else asks as this user: what another play asks is answered sooner than there
+-- would be another shell to ask in.
+function Machine:_turn(user)
+  while self.asking[user] do
+    self.answered:wait()
+  end
+  self.asking[user] = true
+  return setmetatable({}, { __close = function()
+    self.asking[user] = nil
+    self.answered:notify()
+  end })
+end
+
+-- Ask what is missing, and with it what the trail says will be asked next.
+function Machine:_ask_ahead(user, known, missing, trail)
+  local last = missing[#missing]
+  for _, question in ipairs(trail and trail:after(last, self.name, user or "", self.ahead) or {}) do
+    if pcall(ask.command, question) then -- an old trail's arguments may be wrong by now
+      missing[#missing + 1] = question
+    end
+  end
+  self.ahead = math.min(self.ahead * 2, MANY)
+  self:_fetch(user, known, ask.unanswered(known, missing))
 end
 
 --- Ask facts in one round trip; those known already cost nothing.
@@ -118,34 +140,20 @@ end
 -- @param questions list of { name, args... }
 -- @param trail kb.trail or nil: where it says what will be asked next
 function Machine:ask(user, questions, trail)
-  local known, who = self:_cache(user), user or ""
-  local missing, taken = {}, {}
-  local function want(question)
-    local key = fact.key(table.unpack(question))
-    if not taken[key] and not known:look(key, table.unpack(question)) then
-      taken[key] = true
-      missing[#missing + 1] = question
-      return question
+  local known = self:_cache(user)
+  for _, question in ipairs(trail and questions or {}) do
+    trail:note(question, self.name, user or "")
+  end
+  local missing = ask.unanswered(known, questions)
+  if ask.any_costly(missing) then -- it takes long, and may be measuring time
+    self:_fetch(user, known, missing)
+  elseif #missing > 0 then
+    local _ <close> = self:_turn(user or "")
+    missing = ask.unanswered(known, questions)
+    if #missing > 0 then
+      self:_ask_ahead(user, known, missing, trail)
     end
   end
-  local last
-  for _, question in ipairs(questions) do
-    last = want(question) or last
-    if trail then
-      trail:note(question, self.name, who)
-    end
-  end
-  if not last then
-    return
-  end
-  local alone = not trail or fact.find(last[1]).costly
-  for _, question in ipairs(alone and {} or trail:after(last, self.name, who, self.ahead)) do
-    if pcall(command_of, question) then -- an old trail's arguments may be wrong by now
-      want(question)
-    end
-  end
-  self.ahead = math.min(self.ahead * 2, MANY)
-  self:_fetch(user, known, missing)
 end
 
 -- Another play may change the machine while we ask: what was answered before is old then.
@@ -171,26 +179,12 @@ function Machine:_fetch(user, known, questions)
   end
   local commands = {}
   for i, question in ipairs(questions) do
-    commands[i] = command_of(question)
+    commands[i] = ask.command(question)
   end
   local results = self:_batch(user, commands)
   for i, question in ipairs(questions) do
-    known:answer(fact.key(table.unpack(question)), self:_parse(question, results[i]))
+    known:answer(fact.key(table.unpack(question)), ask.answer(question, results[i], self.name))
   end
-end
-
--- A fact that cannot be parsed is an error only when somebody looks at it: it may have been asked
--- ahead of need.
-function Machine:_parse(question, result)
-  local f = fact.find(question[1])
-  local ok, value, message = pcall(f.parse, result.out, result.code, table.unpack(question, 2))
-  if ok and value ~= nil then
-    return value
-  end
-  return err.new("failed", ("fact %s: %s"):format(table.concat(question, " "),
-    ok and message or not ok and value or "no answer"), { host = self.name,
-    command = f:ask(table.unpack(question, 2)), status = "exit status " .. tostring(result.code),
-    output = result.err ~= "" and result.err or result.out })
 end
 
 function Machine:_imagine(known, questions)

@@ -161,6 +161,36 @@ end }
     "who logs in: t.b" })
 end)
 
+test("plays that ask one host at the same time share a shell, and answers", function()
+  local asked, at_once, most = {}, 0, 0
+  local _, summary = stub.run([[
+local kb = require "kb"
+for _, name in ipairs { "t.a", "t.b", "t.c", "t.slow" } do
+  kb.fact { name = name, costly = name == "t.slow", command = function() return name end,
+    parse = function(out) return out end }
+end
+for i, name in ipairs { "t.b", "t.c", "t.slow" } do
+  kb.play { "p" .. i, hosts = "all", needs = {}, function(host)
+    host:facts { { name ~= "t.slow" and "t.a" or name }, { name } }
+  end }
+end
+]], { open = function()
+    local remote = listener(asked)
+    return setmetatable({ batch = function(...)
+      at_once = at_once + 1
+      most = math.max(most, at_once)
+      task.sleep(0.05)
+      local results = remote.batch(...)
+      at_once = at_once - 1
+      return results
+    end }, { __index = remote })
+  end })
+  check.equal(summary.counts.failed, 0)
+  check.equal(most, 2, "what is costly keeps nobody waiting")
+  table.sort(asked)
+  check.equal(asked, { "who logs in: t.a t.b", "who logs in: t.c", "who logs in: t.slow" })
+end)
+
 test("questions of an old trail that nobody can ask any more do no harm", function()
   local _, summary = stub.run([[
 local kb = require "kb"
