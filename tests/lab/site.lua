@@ -67,6 +67,30 @@ local function add_worker(lab, inventory, name)
     .. "|| true"), "0\n")
 end
 
+-- Packages are installed in one go on each node: what comes second waits for apt's lock.
+local function installed_once(run)
+  local times = {}
+  for step, status in pairs(run.steps) do
+    local node = step:match("^([mw]%d) .*|bundle%.installed|")
+    if node and status == "changed" then
+      times[node] = (times[node] or 0) + 1
+    end
+  end
+  for node, n in pairs(times) do
+    check.equal(n, 1, "installations on " .. node)
+  end
+  check.equal(times.m0, 1)
+end
+
+-- What a slow line would make a second run wait for.
+local function check_trips(run)
+  local most = { a = 15, m = 25, w = 15 }
+  for name, n in pairs(run.summary.trips) do
+    note("  %-9s %3d round trips", name, n)
+    check.ok(n <= (most[name:match("^(%l)%d$")] or 5), ("%s: %d round trips"):format(name, n))
+  end
+end
+
 -- Dry run, run, second run.
 local function builds(inventory, least)
   local said, saying = site(inventory, "--dry-run")
@@ -74,10 +98,12 @@ local function builds(inventory, least)
   note("dry run %.1f s, run %.1f s", saying, doing)
   show(done)
   compare(said, done, least)
+  installed_once(done)
   local again, time = site(inventory)
   note("second run: %d changes in %.1f s", again.summary.steps.changed, time)
   show(again)
   check.equal(again.summary.steps.changed, 0)
+  check_trips(again)
 end
 
 test("site.lua: dry run, run, a second run that changes nothing, and one more worker", function()
