@@ -50,15 +50,18 @@ function M.served(target)
     .. "| tr -s ' \\n' ' '; echo"):format(target, kb.quote(target))
 end
 
--- Newest first, as both print them.
+-- Newest first, as both print them. When the API server does not run, others end, too, and again
+-- and again: it is looked for by name.
 local EXITED = [[# the containers of pods that ended last, and what they said
-docker ps -aq --filter status=exited --filter name=k8s_ 2>/dev/null | head -2 |
-while read -r id; do
+{ docker ps -aq --filter status=exited --filter name=k8s_kube-apiserver_ | head -1
+docker ps -aq --filter status=exited --filter name=k8s_ | head -2; } 2>/dev/null |
+awk '!told[$0]++' | while read -r id; do
   docker inspect -f '{{.Name}} ended with {{.State.ExitCode}} at {{.State.FinishedAt}}' "$id"
   docker logs --tail 6 "$id" 2>&1 | cut -c1-220
 done
-crictl ps -aq --state Exited 2>/dev/null | head -2 |
-while read -r id; do
+{ crictl ps -a -q --state Exited --name '^kube-apiserver$' | head -1
+crictl ps -a -q --state Exited | head -2; } 2>/dev/null |
+awk '!told[$0]++' | while read -r id; do
   crictl ps -a --id "$id" | tail -1
   crictl logs --tail 6 "$id" 2>&1 | cut -c1-220
 done]]

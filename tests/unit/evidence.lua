@@ -5,6 +5,7 @@ local evidence = require "modules.evidence"
 local scratch = require "lib.scratch"
 local socket = require "modules.haproxy.socket"
 local stub = require "lib.stub"
+local sys = require "kb.core.sys"
 
 local cluster = { members = { { name = "m0", address = "127.0.0.1" } } }
 
@@ -37,13 +38,18 @@ test("a certificate's names and dates", function()
   check.contains(stub.shell(evidence.served "127.0.0.1:9").out, "no certificate is served")
 end)
 
-test("what exited containers said last", function()
+test("what exited containers said last, and above all the API server", function()
   local dir <close> = scratch()
-  stub.shell(("cat >%s/docker <<'END'\n#!/bin/sh\ncase $1 in\nps) echo c1;;\n"
-    .. "inspect) echo '/k8s_kube-apiserver ended with 1 at noon';;\n"
-    .. "logs) echo 'the reason' >&2;;\nesac\nEND\nchmod 755 %s/docker"):format(dir.path, dir.path))
+  check.ok(sys.write_file(dir.path .. "/docker", [[#!/bin/sh
+case $* in
+ps*kube-apiserver*) echo a1; echo a0 ;;
+ps*) echo s1; echo a1; echo c1 ;;
+inspect*) echo "$4 ended with 1 at noon" ;;
+logs*) echo "the reason of $4" >&2 ;;
+esac
+]], tonumber("755", 8)))
   check.equal(stub.shell(("PATH=%s:$PATH\n%s"):format(dir.path, evidence.exited())).out,
-    "/k8s_kube-apiserver ended with 1 at noon\nthe reason\n")
+    "a1 ended with 1 at noon\nthe reason of a1\ns1 ended with 1 at noon\nthe reason of s1\n")
 end)
 
 test("how HAProxy sees the servers, and that it does not answer", function()
