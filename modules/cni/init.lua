@@ -1,11 +1,9 @@
 --- The pod network: `bridge`, which needs no daemon and no images (the plugin on each node,
 --- and a route to the pods of every other node; all nodes in one network), or one of a manifest.
 
+local bridge = require "modules.cni.bridge"
 local cluster = require "modules.cluster"
-local data = require "kb.data"
 local evidence = require "modules.evidence"
-local files = require "modules.files"
-local json = require "kb.json"
 local kb = require "kb"
 local kubectl = require "modules.kubectl"
 local manifest = require "modules.cni.manifest"
@@ -14,54 +12,20 @@ local systemd = require "modules.systemd"
 local M = {}
 
 local KUBECONFIG = "/etc/kubernetes/admin.conf"
-local CONFIG, ROUTES = "/etc/cni/net.d/10-bridge.conflist", "/etc/cni/pod-routes"
 
---- The configuration of the bridge on a node.
--- @param cidr string: the network of its pods
--- @return string
-function M.bridge(cidr)
-  return json.encode(data.map {
-    { "cniVersion", "0.4.0" }, { "name", "bridge" },
-    { "plugins", data.list { data.map {
-      { "type", "bridge" }, { "bridge", "cni0" }, { "isGateway", true }, { "ipMasq", true },
-      { "hairpinMode", true },
-      { "ipam", data.map { { "type", "host-local" },
-        { "ranges", data.list { data.list { data.map { { "subnet", cidr } } } } },
-        { "routes", data.list { data.map { { "dst", "0.0.0.0/0" } } } } } } },
-      data.map { { "type", "portmap" }, { "capabilities", data.map { { "portMappings", true } } } },
-    } } }, { indent = 2 }) .. "\n"
-end
-
--- The unit is the same everywhere; what it runs is not.
-local UNIT = ([[
-[Unit]
-Description=Routes to the pods of the other nodes
-Wants=network-online.target
-After=network-online.target
-Before=kubelet.service
-
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart=/bin/sh -e %s
-
-[Install]
-WantedBy=multi-user.target
-]]):format(ROUTES)
-
---- The routes of a node to the pods of the others.
--- @param own string: the node's name
--- @param networks list of {name, address, cidr}
--- @return string: POSIX sh
-function M.routes(own, networks)
-  local lines = {}
-  for _, node in ipairs(networks) do
-    if node.name ~= own then
-      lines[#lines + 1] = ("ip route replace %s via %s\n"):format(node.cidr, node.address)
-    end
-  end
-  return table.concat(lines)
-end
+--- What a node needs for the network `bridge`: the configuration of the plugin, and a unit that
+-- makes the routes to the pods of the other nodes, which is still to be started.
+-- @param cidr string: the network of the node's pods: "10.244.1.0/24"
+-- @param routes table: list of { cidr = the network of another node's pods, via = its address }
+M.bridge = kb.op {
+  name = "cni.bridge",
+  args = { { "cidr", "string", "the network of the node's pods", at = 1, required = true,
+      unknown = true },
+    { "routes", "table", "the other nodes' networks and addresses", default = {},
+      unknown = true } },
+  facts = bridge.questions,
+  plan = bridge.plan,
+}
 
 -- Wait for the pod networks of some nodes; those of all that have one.
 local function cidrs_of(master, names)
@@ -100,12 +64,17 @@ local function networks_of(host, c)
   end)
 end
 
-local function cidr_of(name, networks)
+-- A node's own network, and the way to those of the others.
+local function split(name, networks)
+  local own, routes = nil, {}
   for _, node in ipairs(networks) do
     if node.name == name then
-      return node.cidr
+      own = node.cidr
+    else
+      routes[#routes + 1] = { cidr = node.cidr, via = node.address }
     end
   end
+  return own, routes
 end
 
 --- The manifest of the pod network, as it is applied: with the cluster's pod network, and only when
@@ -135,13 +104,15 @@ function M.node(host)
   local networks = kb.after(nil, function()
     return networks_of(host, c)
   end)
-  local known = not kb.is_unknown(networks)
-  files.directory(host, { "/etc/cni/net.d" })
-  files.file(host, { CONFIG,
-    content = known and M.bridge(cidr_of(host.name, networks)) or networks })
-  files.file(host, { ROUTES, content = known and M.routes(host.name, networks) or networks })
-  systemd.unit_file(host, { "pod-routes.service", content = UNIT })
-  systemd.unit(host, { "pod-routes", state = "running", enabled = true, watch = { ROUTES } })
+  local cidr, routes = networks, networks
+  if not kb.is_unknown(networks) then
+    cidr, routes = split(host.name, networks)
+    if not cidr then
+      host:fail("the cluster has given this node no network for its pods")
+    end
+  end
+  M.bridge(host, { cidr, routes = routes })
+  systemd.unit(host, { bridge.UNIT, state = "running", enabled = true, watch = { bridge.ROUTES } })
 end
 
 --- Tell the nodes that a run leaves out, as with --limit, of those that it brings into the cluster.

@@ -31,4 +31,19 @@ M.network = kb.fact {
   bare = false,
 }
 
+--- Whether the secret is there that MetalLB's speakers know each other by, asked of a master.
+-- @param namespace string: MetalLB's
+-- @return boolean; false also when the API does not answer
+M.has_secret = kb.fact {
+  name = "metallb.secret",
+  command = function(namespace)
+    return "kubectl --kubeconfig /etc/kubernetes/admin.conf --request-timeout=20s --namespace "
+      .. kb.quote(namespace) .. " get secret memberlist -o name 2>/dev/null"
+  end,
+  parse = function(out)
+    return out:find("^secret/memberlist") ~= nil
+  end,
+  bare = false,
+}
+
 return M

@@ -1,14 +1,13 @@
 --- MetalLB: addresses for services of type LoadBalancer, announced on layer 2.
 
 local cluster = require "modules.cluster"
-local command = require "modules.command"
 local config = require "modules.metallb.config"
 local kb = require "kb"
 local kubectl = require "modules.kubectl"
 
 local M = {}
 
-local KUBECTL = "kubectl --kubeconfig /etc/kubernetes/admin.conf "
+local KUBECTL = "kubectl --kubeconfig /etc/kubernetes/admin.conf"
 
 -- Clouds answer ARP themselves: only for addresses that they have given to the machine.
 local clouds = { "Alibaba", "Amazon", "Google", "Microsoft", "DigitalOcean", "OpenStack", "Hetzner",
@@ -89,14 +88,29 @@ function M.warn(host, c)
   end
 end
 
--- The secret that speakers of 0.9 to 0.12 know each other by; it is in no command line.
-local function secret(host, namespace)
-  local get = KUBECTL .. "--namespace " .. namespace
-  command.run(host, { "head -c 96 /dev/urandom | base64 -w 0 | " .. get
-    .. " create secret generic memberlist --from-file=secretkey=/dev/stdin",
-    unless = get .. " get secret memberlist >/dev/null 2>&1",
-    title = "make the secret of MetalLB's speakers" })
-end
+--- The secret that the speakers of MetalLB 0.9 to 0.12 know each other by: made at random on the
+-- master, in no command line, and kept when it is there.
+-- @param namespace string: MetalLB's
+M.secret = kb.op {
+  name = "metallb.secret",
+  args = { { "namespace", "string", "MetalLB's", at = 1, default = "metallb-system" } },
+  facts = function(args)
+    return { { "metallb.secret", args.namespace } }
+  end,
+  plan = function(args, fact)
+    if not args.namespace:find("^[%l%d][%l%d-]*$") then
+      kb.refuse(("%q is not the name of a namespace"):format(args.namespace))
+    elseif fact("metallb.secret", args.namespace) then
+      return nil, "the speakers have their secret"
+    end
+    return { title = "make the secret of MetalLB's speakers",
+      actions = { { run = ("head -c 96 /dev/urandom | base64 -w 0 | %s --namespace %s create "
+        .. "secret generic memberlist --from-file=secretkey=/dev/stdin"):format(KUBECTL,
+          args.namespace),
+        fails = "the secret of MetalLB's speakers could not be made" } },
+      effect = { { "metallb.secret", args.namespace, true } } }
+  end,
+}
 
 --- The manifest of MetalLB itself; only when the bundle has all of its images.
 -- @param c table: the cluster's settings
@@ -126,7 +140,7 @@ function M.applied(host, c)
   kubectl.manifest_applied(host, { name = "metallb.yaml", text = M.manifest(c),
     server_side = c.minor >= 22, brings_kinds = true })
   if config.wants_secret(metallb.version) then
-    secret(host, metallb.namespace)
+    M.secret(host, { metallb.namespace })
   end
   -- its webhook checks the addresses, so that it must be there first
   kubectl.gate(host, { kind = "deployment", name = "controller", namespace = metallb.namespace })

@@ -9,8 +9,8 @@ local program = require "lib.program"
 local sys = require "kb.core.sys"
 
 local HERE = "tests/lab/modules.d/"
-local areas = { "apt", "authorized_keys", "command", "dpkg", "files", "hostname", "hosts", "kmod",
-  "mounts", "reset", "swap", "sysctl", "systemd", "time", "users" }
+local areas = { "apt", "authorized_keys", "cni", "command", "dpkg", "files", "hostname", "hosts",
+  "kmod", "mounts", "reset", "swap", "sysctl", "systemd", "time", "users" }
 
 -- A lab of one prepared node, with an inventory and an archive in a directory of its own.
 local function prepared()
@@ -106,6 +106,7 @@ test("every operation: foretold, done, found true, and not done again", function
   check.equal(rules:find("KUBE-SERVICES", 1, true), nil, rules)
   check.equal(select(2, rules:gsub("KUBE%-not", "")), 2, rules)
   check.equal(r.out:find("not to be seen", 1, true), nil)
+  check.contains(ground.lab:ssh("a0", "ip route show 198.51.100.64/26"), "via 192.0.2.2 dev lab0")
   local started = ground.lab:ssh("a0", "systemctl show -p ActiveEnterTimestamp lab-new chrony")
   local again
   again, r = run(ground, HERE .. "playbook.lua", "--verify")

@@ -79,8 +79,9 @@ local function has_working_parts(ground)
   check.equal(r.status, 0, table.concat(made.errors, "\n") .. r.err)
   local done = titles(r.out)
   for _, words in ipairs { "m0 apply /var/lib/kbrun/manifests/objects.yaml", "manifests/cni.yaml",
-    "metallb-pool.yaml", "m1 restart etcd.service", "m2 restart kubelet.service",
-    "a0 set masters/m1 to drain", "a0 merge the cluster's kubeconfig" } do
+    "metallb-pool.yaml", "m0 make the secret of MetalLB's speakers",
+    "m1 restart etcd.service", "m2 restart kubelet.service", "a0 set masters/m1 to drain",
+    "a0 merge the cluster's kubeconfig" } do
     check.contains(done, words)
   end
   made, r = with_state(ground, "drain", "--verify")

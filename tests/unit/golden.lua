@@ -5,7 +5,7 @@
 local test = ...
 local check = require "lib.check"
 local cluster_check = require "modules.cluster.check"
-local cni = require "modules.cni"
+local bridge = require "modules.cni.bridge"
 local cni_manifest = require "modules.cni.manifest"
 local containerd = require "modules.containerd.config"
 local diff = require "kb.diff"
@@ -81,10 +81,9 @@ end
 
 local function network_files(c, files)
   if c.cni == "bridge" then
-    local networks = { { name = "m0", address = masters[1].address, cidr = "10.244.0.0/24" },
-      { name = "w0", address = workers[1].address, cidr = "10.244.1.0/24" } }
-    files["cni-bridge.conflist"] = cni.bridge(networks[1].cidr)
-    files["cni-routes.sh"] = cni.routes("m0", networks)
+    files["cni-bridge.conflist"] = bridge.config "10.244.0.0/24"
+    files["cni-routes.sh"] = bridge.routes { { cidr = "10.244.1.0/24",
+      via = workers[1].address } }
   else
     local name = c.cni_manifest
     local text = check.ok(sys.read_file(DIR .. "manifests/" .. name))

@@ -2,6 +2,7 @@
 local kb = require "kb"
 local cluster, etcd, haproxy = kb.use("cluster", "etcd", "haproxy")
 local kubeadm, kubeconfig, kubectl, kubelet = kb.use("kubeadm", "kubeconfig", "kubectl", "kubelet")
+local metallb = kb.use "metallb"
 
 local objects = [[
 apiVersion: v1
@@ -17,6 +18,7 @@ data: {greeting: hello}
 kb.play { "objects", hosts = "masters[0]", become = true, function(host)
   kubectl.manifest_applied(host, { name = "objects.yaml", text = objects })
   kubectl.gate(host, { kind = "daemonset", name = "kube-proxy", namespace = "kube-system" })
+  metallb.secret(host, {})
   for _, file in ipairs(host.vars.manifests) do -- as rendered; nothing has their images
     kubectl.manifest_applied(host, { name = file:match "[^/]+$", text = kb.read_file(file) })
   end

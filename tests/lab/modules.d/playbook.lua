@@ -2,7 +2,7 @@
 local kb = require "kb"
 local apt, dpkg, command, files, systemd = kb.use("apt", "dpkg", "command", "files", "systemd")
 local users, authorized_keys = kb.use("users", "authorized_keys")
-local hostname, hosts, kmod, mounts = kb.use("hostname", "hosts", "kmod", "mounts")
+local cni, hostname, hosts, kmod, mounts = kb.use("cni", "hostname", "hosts", "kmod", "mounts")
 local reset, swap, sysctl, time = kb.use("reset", "swap", "sysctl", "time")
 
 local service = [[
@@ -85,4 +85,11 @@ kb.play { "machine", hosts = "all", become = true, function(host)
   reset.rules(host, {})
   time.zone(host, "Europe/Berlin")
   time.synchronised(host, { servers = "192.0.2.1", service = "chrony" })
+end }
+
+kb.play { "pod network", hosts = "all", become = true, function(host)
+  cni.bridge(host, { "198.51.100.0/26", routes = {
+    { cidr = "198.51.100.64/26", via = "192.0.2.2" } } })
+  systemd.unit(host, { "pod-routes", state = "running", enabled = true,
+    watch = "/etc/cni/pod-routes" })
 end }

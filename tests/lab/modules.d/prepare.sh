@@ -78,6 +78,11 @@ for tables in nft legacy; do
   "iptables-$tables" -t nat -A PREROUTING -p tcp --dport 81 -m comment --comment KUBE-not -j ACCEPT
 done
 
+# A network in which another node of a cluster could be.
+ip link add lab0 type bridge
+ip address add 192.0.2.1/24 dev lab0
+ip link set lab0 up
+
 useradd -m old
 groupadd oldgroup
 mkdir -p /mnt/old /mnt/idle /srv/tree/below
