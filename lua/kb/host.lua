@@ -182,12 +182,13 @@ end
 
 --- Stop with a message: for what a playbook itself finds wrong.
 -- @param message string
--- @param fields table: hint, evidence
+-- @param fields table: hint, evidence (text, or a list of commands that only read: what they print)
 -- @raise kb.err
 function Host:fail(message, fields)
   local file, line = err.position()
   local e = err.new("failed", message, fields)
   e.host, e.file, e.line = self.name, file, line
+  e.evidence = type(e.evidence) == "table" and self:_evidence(e.evidence) or e.evidence
   error(e, 0)
 end
 

@@ -18,6 +18,21 @@ function M.unit(name, lines)
     kb.quote(name), lines or 12)
 end
 
+-- A kubelet that gives up writes hundreds of lines of its stack behind the reason, and one that
+-- does not says the same every second.
+local KUBELET = [[# the kubelet, and its last errors
+systemctl show -p ActiveState,SubState,Result,NRestarts,ExecMainStatus kubelet | tr '\n' ' '; echo
+journalctl -u kubelet -n 1000 --no-pager -o cat |
+  grep -E '^([EF][0-9]{4} |Error: |kubelet\.service: [MF]a)' | cut -c1-220 | tac |
+  awk '{ text = $0; sub(/^[EF][0-9]+ [0-9:.]+ +[0-9]+ /, "", text) } !told[text]++' |
+  head -n 8 | tac]]
+
+--- How the kubelet stands, and the last errors that it told, each once.
+-- @return string: shell text
+function M.kubelet()
+  return KUBELET
+end
+
 --- Who holds a port; that nobody does is said, too.
 -- @param ... integers
 -- @return string: shell text

@@ -326,7 +326,7 @@ local function nodes_gate(master, names)
 end
 
 -- Why a node is not Ready is known to its kubelet; what keeps it so often is its disk.
-local NOT_READY = "journalctl -u kubelet -n 20 --no-pager; df -h /var/lib; ls /etc/cni/net.d"
+local NOT_READY = { evidence.kubelet(), "df -h /var/lib", "ls /etc/cni/net.d" }
 
 --- The gate: the node is Ready, as a master sees it. All nodes of the run are waited for together;
 -- one that does not become Ready fails by itself.
@@ -357,7 +357,7 @@ function M.ready(host, c)
     error(e, 0) -- nobody knows: the API does not answer
   elseif nodes[host.name] ~= "Ready" then
     host:fail(("the node is %s after 180 s"):format(nodes[host.name] or "not there"),
-      { evidence = host:read(NOT_READY).out })
+      { evidence = NOT_READY })
   end
 end
 

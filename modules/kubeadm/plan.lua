@@ -18,7 +18,7 @@ local BARE = { master = false, joined = false, half = false, running = false }
 
 --- What explains a failure of kubeadm.
 function M.evidence()
-  return { evidence.exited(), evidence.ports(6443, 10250), evidence.unit("kubelet", 10),
+  return { evidence.exited(), evidence.ports(6443, 10250), evidence.kubelet(),
     evidence.certificate "/etc/kubernetes/pki/apiserver.crt" }
 end
 

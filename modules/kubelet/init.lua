@@ -108,7 +108,7 @@ function M.service(host, fresh)
     holds = function(answer)
       return answer
     end,
-    evidence = { evidence.unit "kubelet", evidence.ports(10248, 10250) } })
+    evidence = { evidence.kubelet(), evidence.ports(10248, 10250) } })
 end
 
 return M

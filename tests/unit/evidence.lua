@@ -12,7 +12,7 @@ local cluster = { members = { { name = "m0", address = "127.0.0.1" } } }
 test("every piece is valid shell text", function()
   for name, text in pairs { unit = evidence.unit "etcd", ports = evidence.ports(9, 10),
     certificate = evidence.certificate "/it's", served = evidence.served "127.0.0.1:9",
-    exited = evidence.exited(), etcd = evidence.etcd(cluster),
+    exited = evidence.exited(), etcd = evidence.etcd(cluster), kubelet = evidence.kubelet(),
     balancer = socket.evidence "masters", nodes = evidence.nodes "/etc/x",
     pods = evidence.pods "/etc/x" } do
     local r = stub.shell("sh -n <<'END'\n" .. text .. "\nEND")
@@ -50,6 +50,24 @@ esac
 ]], tonumber("755", 8)))
   check.equal(stub.shell(("PATH=%s:$PATH\n%s"):format(dir.path, evidence.exited())).out,
     "a1 ended with 1 at noon\nthe reason of a1\ns1 ended with 1 at noon\nthe reason of s1\n")
+end)
+
+test("a kubelet's errors, each once, without its stack", function()
+  local dir <close> = scratch()
+  local lines = { "I1123 22:00:01.000001    7 server.go:1] starting" }
+  for i = 1, 9 do
+    lines[#lines + 1] = ("E1123 22:00:%02d.000001    7 kubelet.go:2] node m0 not found"):format(i)
+  end
+  lines[#lines + 1] = "F1123 22:00:10.000001    7 server.go:3] misconfiguration: cgroup driver"
+  for i = 1, 300 do
+    lines[#lines + 1] = ("goroutine %d [running]:"):format(i)
+  end
+  lines[#lines + 1] = "kubelet.service: Main process exited, code=exited, status=255/EXCEPTION"
+  check.ok(sys.write_file(dir.path .. "/said", table.concat(lines, "\n") .. "\n"))
+  check.ok(sys.write_file(dir.path .. "/journalctl", "#!/bin/sh\ncat " .. dir.path .. "/said\n",
+    tonumber("755", 8)))
+  local out = stub.shell(("PATH=%s:$PATH\n%s"):format(dir.path, evidence.kubelet())).out
+  check.equal(out:match "\n(E.*)", lines[10] .. "\n" .. lines[11] .. "\n" .. lines[#lines] .. "\n")
 end)
 
 test("how HAProxy sees the servers, and that it does not answer", function()

@@ -137,6 +137,18 @@ end }
   end
 end)
 
+test("a playbook's own failure shows what commands print", function()
+  local function fails(evidence)
+    return failure_of(stub.run(([[
+local kb = require "kb"
+kb.play { "p", hosts = "all", function(host) host:fail("no", { evidence = %s }) end }
+]]):format(evidence), {})).evidence
+  end
+  check.equal(fails '"as it is"', "as it is")
+  check.equal(fails '{ "# in words\\necho one", "true", "echo two" }',
+    "# in words\none\n$ echo two\ntwo")
+end)
+
 test("where there is no space left, the full disks are named", function()
   with_dir(function(dir)
     check.ok(sys.write_file(dir .. "/df", "#!/bin/sh\necho /dev/a 9G 9G 0 100% /a\n"
