@@ -3,10 +3,13 @@
 local crypto = require "kb.core.crypto"
 local err = require "kb.err"
 local sys = require "kb.core.sys"
+local task = require "kb.core.task"
 
 local M = {}
 
 local digests = {} -- path -> { size, mtime, digest }
+
+local hashing = {} -- path -> condition, while somebody hashes it: others wait for the digest
 
 --- Find a file that a play names: as it is when absolute, else in files/, templates/ or beside the
 -- playbook.
@@ -39,11 +42,19 @@ function M.read(path)
   return text
 end
 
+-- A large file takes its time, in which other hosts go on and Ctrl-C is heard.
 local function hash_file(path)
   local file <close> = io.open(path, "rb") or err.raise("usage", "cannot read " .. path)
   local hash = crypto.hash("sha256")
+  hashing[path] = task.condition()
+  local _ <close> = setmetatable({}, { __close = function()
+    local waiting = hashing[path]
+    hashing[path] = nil
+    waiting:notify()
+  end })
   for chunk in file:lines(1 << 20) do
     hash:update(chunk)
+    task.yield()
   end
   return hash:final()
 end
@@ -53,6 +64,9 @@ end
 -- @return digest string (hexadecimal), size integer
 -- @raise kb.err of kind usage
 function M.digest(path)
+  while hashing[path] do
+    hashing[path]:wait()
+  end
   local stat, message = sys.stat(path)
   if not stat then
     err.raise("usage", message)

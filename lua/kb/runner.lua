@@ -230,8 +230,7 @@ local current -- the run in hand: there is one in a process
 -- at once, at most), extra_vars, trails (table: play name -> kb.trail)
 -- @return summary: counts (failed, unreachable, ended), lost (host -> outcome), cancelled (list of
 -- hosts whose play was ended), interrupted (boolean: this task was cancelled), trips (host ->
--- requests),
--- seconds
+-- requests), seconds
 -- @raise kb.err of kind usage before anything is connected
 function M.run(plays, options)
   local run = setmetatable({ machines = {}, lost = {}, plays = {}, part = {},
@@ -394,7 +393,8 @@ function Value:get()
   if not run.apply then
     return unknown.new("known after " .. self.name)
   end
-  err.raise("failed", ("nobody is left to give %s"):format(self.name))
+  local file, line = err.position()
+  err.raise("failed", ("nobody is left to give %s"):format(self.name), { file = file, line = line })
 end
 
 return M

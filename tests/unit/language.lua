@@ -226,7 +226,7 @@ end }
   check.equal(summary.counts.failed, 0)
   local _, failed = stub.run(text, { hosts = { "h3", "h2", "h1" }, vars = { give = false } })
   check.equal(failed.counts.failed, 2)
-  check.contains(failed.failures[1].text, "nobody is left to give the token")
+  check.contains(failed.failures[1].text, "playbook.lua:7: nobody is left to give the token")
   check.equal(#failed.failures, 1, "equal failures are one entry")
 end)
 

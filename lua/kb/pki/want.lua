@@ -47,9 +47,10 @@ end
 
 local kinds = { dns = true, ip = true, email = true, uri = true }
 
--- The kind of a name that is written bare, as cfssl tells them apart.
+-- The kind of a name that is written bare, as cfssl tells them apart; but digits and dots are meant
+-- to be an address also when they are none.
 local function guess(text)
-  if ip.normal(text) then
+  if ip.normal(text) or text:find("^[%d.]+$") then
     return "ip"
   elseif text:find("^[%a][%w+.-]*://") then
     return "uri"
