@@ -51,8 +51,9 @@ end
 -- @return string: shell text
 function M.certificate(path)
   return ("# the certificate in %s\n"
-    .. "openssl x509 -in %s -noout -subject -dates -ext subjectAltName 2>&1 "
-    .. "| tr -s ' \\n' ' '; echo; echo \"now $(date -u)\""):format(path, kb.quote(path))
+    .. "if [ -e %s ]; then openssl x509 -in %s -noout -subject -dates -ext subjectAltName 2>&1 "
+    .. "| tr -s ' \\n' ' '; echo; echo \"now $(date -u)\"; else echo 'there is none'; fi")
+    :format(path, kb.quote(path), kb.quote(path))
 end
 
 --- The names and dates of the certificate that is served at an address.

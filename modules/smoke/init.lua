@@ -1,6 +1,7 @@
 --- The proof of a cluster: it does what clusters are for, and afterwards nothing of that is left.
 
 local bundle = require "modules.bundle"
+local evidence = require "modules.evidence"
 local haproxy = require "modules.haproxy"
 local hung = require "modules.smoke.hung"
 local kb = require "kb"
@@ -98,7 +99,7 @@ local function service_answers(host, nodes)
             return page
           end,
           evidence = { "iptables-save | grep kbrun-smoke", "ip route",
-            "journalctl -u kubelet -n 15 --no-pager" } })
+            evidence.kubelet() } })
       end
     end)
   end

@@ -6,6 +6,7 @@ local scratch = require "lib.scratch"
 local socket = require "modules.haproxy.socket"
 local stub = require "lib.stub"
 local sys = require "kb.core.sys"
+local systemd = require "modules.systemd"
 
 local cluster = { members = { { name = "m0", address = "127.0.0.1" } } }
 
@@ -35,6 +36,7 @@ test("a certificate's names and dates", function()
   for _, words in ipairs { "CN = api", "notBefore=", "notAfter=", "DNS:m0.example", "now " } do
     check.contains(out, words)
   end
+  check.equal(stub.shell(evidence.certificate "/none").out, "there is none\n")
   check.contains(stub.shell(evidence.served "127.0.0.1:9").out, "no certificate is served")
 end)
 
@@ -68,6 +70,28 @@ test("a kubelet's errors, each once, without its stack", function()
     tonumber("755", 8)))
   local out = stub.shell(("PATH=%s:$PATH\n%s"):format(dir.path, evidence.kubelet())).out
   check.equal(out:match "\n(E.*)", lines[10] .. "\n" .. lines[11] .. "\n" .. lines[#lines] .. "\n")
+end)
+
+test("the end of a unit's journal, without the stack of a program in Go", function()
+  local dir <close> = scratch()
+  check.ok(sys.write_file(dir.path .. "/journalctl", [[#!/bin/sh
+sed 's/^/2026-11-23T22:32:08+0000 w0 kubelet[1840]: /' <<'END'
+F1123 server.go:156] unknown flag: --no-such-flag
+  what is indented stays
+goroutine 1 [running]:
+k8s.io/kubernetes/vendor/k8s.io/klog/v2.stacks(0x1)
+	/go/src/k8s.io/klog/v2/klog.go:1026 +0x85
+k8s.io/kubernetes/vendor/k8s.io/klog/v2.Fatal(...)
+github.com/spf13/cobra.(*Command).execute(0xc000630580, {0xc0000500d0, 0x2, 0x2})
+main.main()
+created by k8s.io/kubernetes/vendor/k8s.io/klog/v2.init.0
+a last word (0x17)
+END
+]], tonumber("755", 8)))
+  local journal = systemd.unit.evidence({ name = "kubelet" })[1]
+  local out = stub.shell(("PATH=%s:$PATH\n%s"):format(dir.path, journal)).out
+  check.equal(out:gsub("2026[^\n]*1840%]: ", ""), "F1123 server.go:156] unknown flag: "
+    .. "--no-such-flag\n  what is indented stays\na last word (0x17)\n")
 end)
 
 test("how HAProxy sees the servers, and that it does not answer", function()
