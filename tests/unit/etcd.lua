@@ -25,10 +25,10 @@ https://10.0.0.3:2379 is healthy: ok
 -- A member that was started at noon; its settings were changed at another time.
 local function member(changed, done)
   local function answer(command)
-    if command:find("ActiveEnterTimestamp", 1, true) then
-      return "ActiveEnterTimestamp=Mon 2026-11-23 12:00:00.000000 UTC\n"
-    elseif command:find("ActiveState", 1, true) then
+    if command:find("ActiveState", 1, true) then
       return "LoadState=loaded\nActiveState=active\nSubState=running\nUnitFileState=enabled\n"
+    elseif command:find("ActiveEnterTimestamp", 1, true) then
+      return "ActiveEnterTimestamp=Mon 2026-11-23 12:00:00.000000 UTC\n"
     elseif command:find("find /etc/default/etcd", 1, true) then
       return changed .. "\n"
     elseif command:find("etcdctl", 1, true) then
