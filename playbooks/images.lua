@@ -4,7 +4,7 @@ local kb = require "kb"
 local bundle, cluster, images = kb.use("bundle", "cluster", "images")
 
 kb.play { "images", hosts = "masters:workers", become = true,
-  needs = { "runtime", "images to hosts" }, tags = { "images" },
+  needs = { "runtime", "runtime of workers", "images to hosts" }, tags = { "images" },
   function(host)
     local c, names = cluster.settings(host), {}
     for _, image in ipairs(bundle.images(c.bundle)) do

@@ -1,5 +1,6 @@
 -- The container runtime, and Kubernetes' own packages; on masters etcd's with them, so that apt
--- works once on each node and nobody waits for its lock.
+-- works once on each node and nobody waits for its lock. A master that fails stops what needs all
+-- masters, as etcd does; a worker that fails is left out.
 local kb = require "kb"
 local bundle, cluster, containerd, docker = kb.use("bundle", "cluster", "containerd", "docker")
 
@@ -41,9 +42,13 @@ function runtimes.containerd(host, c)
   containerd.service(host)
 end
 
-kb.play { "runtime", hosts = "masters:workers", become = true, needs = { "nodes", "names" },
-  tags = { "runtime" },
-  function(host)
-    local c = cluster.settings(host)
-    runtimes[c.runtime](host, c)
-  end }
+local function runtime(host)
+  local c = cluster.settings(host)
+  runtimes[c.runtime](host, c)
+end
+
+kb.play { "runtime", hosts = "masters", become = true, needs = { "nodes", "names" },
+  max_fail = 0, complete = true, tags = { "runtime" }, runtime }
+
+kb.play { "runtime of workers", hosts = "workers", become = true, needs = { "nodes", "names" },
+  tags = { "runtime" }, runtime }
