@@ -1,6 +1,7 @@
 -- What site.lua asks of etcd, and when.
 local test = ...
 local check = require "lib.check"
+local play = require "kb.play"
 local stub = require "lib.stub"
 
 local RENEWED = [[
@@ -64,4 +65,26 @@ test("members are asked how they are only behind one that was started again", fu
   check.equal(renewed(1795430000), {})
   -- who is healthy, the restart, and the gate, for one member after the other
   check.equal(renewed(1795450000), { "asked", "restarted", "asked", "asked", "restarted", "asked" })
+end)
+
+-- All plays of site.lua that must be done before one of them.
+local function before(name)
+  local playbook, list = play.load { "playbooks/site.lua" }, {}
+  local function visit(of)
+    for _, needed in ipairs(playbook.by_name[of].needs) do
+      if not list[needed] then
+        list[needed] = true
+        visit(needed)
+      end
+    end
+  end
+  visit(name)
+  return list
+end
+
+test("etcd waits for the installation on masters, and for nothing of workers", function()
+  local list = before "etcd"
+  check.ok(list.runtime, "two installations would wait for apt's lock")
+  check.equal({ list["runtime of workers"], list.images, list["images to hosts"] }, {})
+  check.ok(before("first master")["runtime of workers"])
 end)
