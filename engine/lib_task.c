@@ -201,7 +201,8 @@ static const char *const signal_names[] = {"INT",  "TERM",  "HUP", "QUIT",
 static const int signal_numbers[] = {SIGINT,  SIGTERM, SIGHUP,
                                      SIGQUIT, SIGUSR1, SIGWINCH};
 
-/*** Take a signal from its default action.
+/*** Take a signal from its default action. INT, TERM and HUP also end a task
+** that runs without ever waiting, so that nobody could hear of them.
 ** @param name string: INT, TERM, HUP, QUIT, USR1 or WINCH
 ** @return signal: with wait */
 static int task_signal(lua_State *L) {
@@ -212,6 +213,7 @@ static int task_signal(lua_State *L) {
   watch->signo = signo;
   if (loop_signal(task_loop(L), signo, signal_caught, all) < 0)
     return bind_fail(L, KB_ESYSTEM, "signal");
+  task_interrupt_endless();
   watch->all = all;
   all->by_number[signo] = watch;
   return 1;

@@ -2,7 +2,9 @@
 
 #include "bind.h"
 
+#include <signal.h>
 #include <string.h>
+#include <sys/time.h>
 
 #define TASK      "kb.task"
 #define CANCELLED "kb.cancelled"
@@ -428,15 +430,63 @@ static void finish(lua_State *L, struct task *t, int status) {
   luaL_unref(L, LUA_REGISTRYINDEX, t->self_ref);
 }
 
+/* Lua that never waits, such as an endless loop, keeps the loop from hearing of
+** signals. So a timer that counts our own use of the processor looks every now
+** and then: where one coroutine has run since the last look, and somebody wants
+** us to end, it is interrupted where it is. */
+
+enum { LOOK_EVERY = 500000 /* microseconds */ };
+
+static lua_State *volatile running;
+static volatile sig_atomic_t looked; /* since something else began to run */
+
+static void interrupt(lua_State *L, lua_Debug *at) {
+  (void)at;
+  struct task *t = task_self(L);
+  lua_sethook(L, NULL, 0, 0);
+  lua_pushliteral(L, "interrupted while it ran without waiting for anything");
+  cancel(L, t);
+  raise_cancelled(L, t);
+}
+
+static void look(int signo) {
+  sigset_t pending;
+  (void)signo;
+  if (running == NULL || !looked) {
+    looked = 1;
+    return;
+  }
+  if (sigpending(&pending) == 0 &&
+      (sigismember(&pending, SIGINT) || sigismember(&pending, SIGTERM) ||
+       sigismember(&pending, SIGHUP)))
+    lua_sethook(running, interrupt,
+                LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
+}
+
+void task_interrupt_endless(void) {
+  struct sigaction action = {.sa_handler = look, .sa_flags = SA_RESTART};
+  struct itimerval every = {{0, LOOK_EVERY}, {0, LOOK_EVERY}};
+  sigaction(SIGVTALRM, &action, NULL);
+  setitimer(ITIMER_VIRTUAL, &every, NULL);
+}
+
+static int resume(lua_State *L, struct task *t) {
+  int nargs = lua_status(t->co) == LUA_YIELD ? 0 : lua_gettop(t->co) - 1;
+  int nres = 0;
+  looked = 0;
+  running = t->co;
+  int status = lua_resume(t->co, L, nargs, &nres);
+  running = NULL;
+  return status;
+}
+
 static void run_ready(lua_State *L, struct runtime *rt) {
   struct task *stop = rt->ready.last; /* what is woken meanwhile waits a turn */
   for (struct task *t = NULL; t != stop;) {
     t = rt->ready.first;
     take_out(&rt->ready, t);
     t->ready = false;
-    int nargs = lua_status(t->co) == LUA_YIELD ? 0 : lua_gettop(t->co) - 1;
-    int nres = 0;
-    int status = lua_resume(t->co, L, nargs, &nres);
+    int status = resume(L, t);
     if (status == LUA_YIELD)
       KB_MUST(t->parked || t->ready);
     else

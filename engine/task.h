@@ -32,6 +32,10 @@ void task_open(lua_State *L, struct loop *loop);
 ** Returns LUA_OK or LUA_ERRRUN. */
 int task_run(lua_State *L, int nargs);
 
+/* From now on also a task that never waits is cancelled, where it is, when one
+** of SIGINT, SIGTERM and SIGHUP is blocked and nobody has come to read it. */
+void task_interrupt_endless(void);
+
 /* The loop of this state. */
 struct loop *task_loop(lua_State *L);
 

@@ -16,8 +16,8 @@ for name in ([[arpa/inet ctype dirent elf errno fcntl fnmatch glob grp inttypes 
   stdarg stdatomic
   stdbool stddef stdint stdio stdlib string strings sys/epoll sys/eventfd sys/file sys/ioctl
   sys/mman sys/pidfd sys/prctl sys/random sys/resource sys/sendfile sys/signalfd sys/socket sys/stat
-  sys/statvfs sys/sysmacros sys/syscall sys/timerfd sys/types sys/uio sys/un sys/wait termios time
-  unistd wchar]]):gmatch("%S+") do
+  sys/statvfs sys/sysmacros sys/syscall sys/time sys/timerfd sys/types sys/uio sys/un sys/wait
+  termios time unistd wchar]]):gmatch("%S+") do
   libc[name .. ".h"] = true
 end
 
