@@ -95,6 +95,16 @@ function M.images(c, as_master)
   return list
 end
 
+-- The authorities that are the operator's own, by their names in the store.
+local function imports(c)
+  local list = {}
+  for name, own in pairs(c.authorities) do
+    list[name:gsub("_", "-")] = { certificate = own.certificate, key = own.key,
+      passphrase = own.passphrase and kb.reveal(own.passphrase) }
+  end
+  return list
+end
+
 --- The declaration of the cluster's certificates; see kb.pki.
 -- @param c table: settings
 -- @return table
@@ -102,9 +112,8 @@ function M.certificates(c)
   return {
     kubeadm = { version = c.version, endpoint = c.endpoint, masters = c.masters,
       etcd = "external", etcd_members = c.members, service_subnet = c.service_subnet,
-      domain = c.domain, cluster = c.name, sans = c.sans,
-      -- of what was uploaded kubeadm reads ECDSA keys in SEC 1's form alone, and ours are PKCS#8
-      key = c.certificates == "upload-certs" and "rsa-2048" or nil },
+      domain = c.domain, cluster = c.name, sans = c.sans, import = imports(c),
+      uploaded = c.certificates == "upload-certs" },
     kubeconfigs = { { name = "admin", cluster = c.name, server = "https://" .. c.endpoint,
       user = c.name .. "-admin", issuer = "ca", profile = "client",
       subject = { CN = "kubernetes-admin", O = "system:masters" } } },

@@ -26,6 +26,18 @@ local timeouts = {
   { "discovery", "string", "how long a node that joins looks for the cluster", default = "5m0s" },
 }
 
+local authority = {
+  { "certificate", "path", "its certificate on the operator's machine", required = true },
+  { "key", "path", "its private key", required = true },
+  { "passphrase", "content", "what the key is encrypted with" },
+}
+
+local authorities = {
+  { "ca", "map", "that of the API and of the nodes", fields = authority },
+  { "front_proxy_ca", "map", "that of servers behind the API", fields = authority },
+  { "etcd_ca", "map", "that of etcd", fields = authority },
+}
+
 local metallb = {
   { "version", "string", "MetalLB's version: before 0.13 a ConfigMap says the addresses",
     required = true },
@@ -59,6 +71,8 @@ M.settings = {
   { "certificates", { "copy", "upload-certs", "init-each" },
     "how further masters come to theirs: copied from the store, by kubeadm's own upload, or each "
       .. "master is initialised over the same authorities", default = "copy" },
+  { "authorities", "map", "authorities of your own, taken into the store; absent: they are made",
+    fields = authorities, default = {} },
   { "runtime", { "docker", "containerd" },
     "the container runtime; absent: docker before 1.24, else containerd" },
   { "cni", { "bridge", "weave", "flannel", "calico", "none" },

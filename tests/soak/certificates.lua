@@ -15,8 +15,9 @@ for tag in ("preflight pki nodes runtime images etcd loadbalancer masters cni ku
   TAGS[#TAGS + 1], TAGS[#TAGS + 2] = "--tags", tag
 end
 
--- A lab of a bastion and masters, an inventory for it, and a directory of its own.
-local function prepared(word, way)
+-- A lab of a bastion and masters, an inventory for it (with a setting more, in which DIR is the
+-- directory), and a directory of its own.
+local function prepared(word, way, more)
   local dir = check.ok(sys.mkdtemp "/tmp/kbrun-test-")
   local ground = { dir = dir, lab = labs.open(word, { "a0", "m0", "m1", "m2" }),
     inventory = dir .. "/inventory.yaml" }
@@ -25,7 +26,8 @@ local function prepared(word, way)
     program.run { "rm", "-rf", dir }
   end })
   local text, n = ground.lab:run("inventory", "--cluster"):gsub("\n( +)kubeconfig:[^\n]*",
-    ("\n%%1certificates: %s\n%%1kubeconfig: %s/kubeconfig"):format(way, dir))
+    ("\n%%1certificates: %s\n%%1kubeconfig: %s/kubeconfig\n%%1%s"):format(way, dir,
+      (more or ""):gsub("DIR", dir)))
   check.equal(n, 1)
   check.ok(sys.write_file(ground.inventory, text))
   return ground
@@ -51,6 +53,7 @@ local function is_made(ground)
   check.equal(select(2, nodes:gsub("m%d +Ready +control%-plane,master ", "")), 3, nodes)
   local here = check.ok(yaml.load_file(ground.dir .. "/kubeconfig"))
   check.equal(here["current-context"], "kubernetes-admin@kubernetes")
+  return here.clusters[1].cluster["certificate-authority-data"]
 end
 
 local parts = "tests/lab/modules.d/cluster.lua"
@@ -152,7 +155,18 @@ test("upload-certs: masters fetch their certificates from the cluster", function
   knows_half_a_master(ground)
 end)
 
-test("init-each: every master is initialised over the same authorities", function()
-  local ground <close> = prepared("each", "init-each")
-  is_made(ground)
+-- An authority as somebody may have had one for years: RSA, its key encrypted.
+local function own_authority(dir)
+  local r = program.run { "openssl", "req", "-x509", "-newkey", "rsa:2048", "-subj",
+    "/O=Example/CN=Example Authority", "-days", "1000", "-keyout", dir .. "/own.key", "-out",
+    dir .. "/own.crt", "-passout", "pass:open sesame", "-addext",
+    "keyUsage=critical,keyCertSign,cRLSign,digitalSignature" }
+  check.equal(r.status, 0, r.err)
+end
+
+test("init-each: every master is initialised over the same authority, one of ours", function()
+  local ground <close> = prepared("each", "init-each", "authorities: {ca: {certificate: "
+    .. "DIR/own.crt, key: DIR/own.key, passphrase: open sesame}}")
+  own_authority(ground.dir)
+  check.equal(is_made(ground), program.run({ "base64", "-w0", ground.dir .. "/own.crt" }).out)
 end)

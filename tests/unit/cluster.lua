@@ -65,11 +65,24 @@ local wrong = {
   { { etcd = { data_dir = "/var/lib/etcd" } }, "etcd.data_dir: /var/lib/etcd is kubeadm's own" },
   { { etcd = { quota = 5 } }, "etcd.quota: there is no such setting" },
   { { etcd = { heartbeat_ms = 500 } }, "etcd.election_ms: 1000 is less than five heartbeats" },
+  { { authorities = { ["etcd-ca"] = {} } },
+    "authorities.etcd-ca: there is no such setting; did you mean" },
+  { { authorities = { ca = { certificate = "/ca.crt" } } }, "authorities.ca: 'key' is missing" },
   { { addons = { metalb = {} } }, 'addons.metalb: there is no such setting; did you mean' },
   { { addons = { metallb = { version = "0.14.9" } } }, "addons.metallb: 'addresses' is missing" },
   { { addons = { metallb = { version = "0.14.9", addresses = { "10.244.0.5" } } } },
     "addons.metallb.addresses.1: 10.244.0.5 overlaps pod_subnet" },
 }
+
+test("authorities of one's own are in the declaration, by their names in the store", function()
+  local c = cluster_check.read(with { certificates = "upload-certs", authorities = {
+    front_proxy_ca = { certificate = "/f.crt", key = "/f.key", passphrase = "open sesame" } } },
+    nodes)
+  c.masters, c.members = nodes, nodes
+  local declared = cluster.certificates(c).kubeadm
+  check.equal({ declared.import, declared.uploaded }, { { ["front-proxy-ca"] = {
+    certificate = "/f.crt", key = "/f.key", passphrase = "open sesame" } }, true })
+end)
 
 test("what is wrong is found, each with its path", function()
   for _, case in ipairs(wrong) do

@@ -84,6 +84,50 @@ test("before 1.29 the groups are others, before 1.15 the keys are RSA", function
   check.contains(message, "reads RSA keys alone")
 end)
 
+-- An authority that somebody else has made, with a key of this type.
+local function own_authority(dir, key_type)
+  local path = ("%s/own-%s"):format(dir.path, key_type)
+  local other = check.ok(pki.store(path))
+  check.ok(other:ca { name = "own", subject = "an authority of our own", key = key_type })
+  return { certificate = other:path("own", ".crt"), key = other:path("own", ".key") }
+end
+
+test("authorities of one's own are taken instead of new ones", function()
+  local dir <close> = scratch()
+  local import = { ca = own_authority(dir, "rsa-2048"),
+    ["etcd-ca"] = own_authority(dir, "ecdsa-p384") }
+  local declaration = { kubeadm = options { import = import, etcd = "external",
+    etcd_members = external.etcd_members } }
+  check.ok(apply(dir, declaration))
+  local store = check.ok(pki.store(dir.path .. "/store"))
+  check.equal(line(store, "ca"), "CN=an authority of our own |  | ")
+  for leaf, issuer in pairs { ["masters/m0/apiserver"] = "ca", ["members/e0/peer"] = "etcd-ca",
+    ["masters/m0/front-proxy-client"] = "front-proxy-ca" } do
+    check.equal(store:get(leaf).certificate:signed_by(store:get(issuer).certificate), true, leaf)
+  end
+  check.ok(sys.remove(import.ca.certificate))
+  for _, item in ipairs(check.ok(apply(dir, declaration))) do
+    check.equal(item.outcome, "kept", item.name)
+  end
+  import["etcd/ca"] = import.ca
+  local none, message = apply(dir, declaration)
+  check.equal(none, nil)
+  check.contains(message, "the authorities are ca, front-proxy-ca and etcd-ca, not etcd/ca")
+end)
+
+test("an authority whose key kubeadm cannot read is refused before anything is made", function()
+  local dir <close> = scratch()
+  local import = { ca = own_authority(dir, "ecdsa-p256") }
+  for _, more in ipairs { { uploaded = true }, { version = "1.13.1" } } do
+    more.import = import
+    local none, message = apply(dir, { kubeadm = options(more) })
+    check.equal(none, nil)
+    check.contains(message, "ca: kubeadm reads this key as RSA alone (before 1.15, and later where")
+    check.equal(sys.stat(dir.path .. "/store/ca.key"), nil)
+  end
+  check.ok(apply(dir, { kubeadm = options { import = import } }))
+end)
+
 test("an external etcd has certificates per member, and its authority's key stays", function()
   local dir <close> = scratch()
   local all = options(external)

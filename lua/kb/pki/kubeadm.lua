@@ -9,7 +9,6 @@ local M = {}
 -- From 1.29 on, kubeadm's admins are of a group of their own that a ClusterRoleBinding makes
 -- administrators, so that their rights can be taken away; system:masters' cannot.
 local ADMIN_GROUP_SINCE = 29
--- Before 1.15 kubeadm read RSA keys alone.
 local ECDSA_SINCE = 15
 
 local PKI = "/etc/kubernetes/pki/"
@@ -50,18 +49,21 @@ end
 local Layout = {}
 Layout.__index = Layout
 
+-- One of the operator's own, or one that is made. The key of an external etcd's stays here.
 function Layout:authority(name, subject)
-  add(self.authorities, { { name = name, subject = subject, key = self.key, read_by = "kubeadm" } })
+  local reader = name ~= "etcd-ca" and self.reader or "kubeadm"
+  add(self.authorities, { { name = name, subject = subject, key = self.key, read_by = reader,
+    import = self.import[name] } })
 end
 
 function Layout:leaf(name, issuer, profile, subject, hosts)
   add(self.certificates, { { name = name, issuer = issuer, profile = profile, subject = subject,
-    hosts = hosts, key = self.key, read_by = "kubeadm" } })
+    hosts = hosts, key = self.key, read_by = self.reader } })
 end
 
 function Layout:conf(name, user, group)
   add(self.kubeconfigs, { { name = name, cluster = self.cluster, server = self.server, user = user,
-    issuer = "ca", subject = { CN = user, O = group }, key = self.key, read_by = "kubeadm" } })
+    issuer = "ca", subject = { CN = user, O = group }, key = self.key, read_by = self.reader } })
 end
 
 function Layout:master(host)
@@ -93,7 +95,7 @@ end
 
 local known = { version = true, cluster = true, domain = true, service_subnet = true,
   endpoint = true, masters = true, sans = true, etcd = true, etcd_members = true, key = true,
-  service_account_key = true }
+  service_account_key = true, uploaded = true, import = true }
 
 local function check_hosts(list, what)
   if type(list) ~= "table" or #list == 0 then
@@ -102,6 +104,20 @@ local function check_hosts(list, what)
   for i, host in ipairs(list) do
     if type(host.name) ~= "string" or not ip.bytes(host.address) then
       return nil, ("%s[%d]: it needs a name and an IP address"):format(what, i)
+    end
+  end
+  return true
+end
+
+local function etcd_authority_of(options)
+  return options.etcd == "external" and "etcd-ca" or "etcd/ca"
+end
+
+local function check_import(options)
+  for name in pairs(options.import or {}) do
+    if name ~= "ca" and name ~= "front-proxy-ca" and name ~= etcd_authority_of(options) then
+      return nil, ("kubeadm: import: the authorities are ca, front-proxy-ca and %s, not %s"):format(
+        etcd_authority_of(options), name)
     end
   end
   return true
@@ -122,15 +138,20 @@ local function check(options)
   if (options.etcd or "stacked") ~= "stacked" and options.etcd ~= "external" then
     return nil, ("kubeadm: etcd is stacked or external, not '%s'"):format(options.etcd)
   end
-  local ok, message = check_hosts(options.masters, "kubeadm: masters")
+  local ok, message = check_import(options)
+  if ok then
+    ok, message = check_hosts(options.masters, "kubeadm: masters")
+  end
   if ok and options.etcd == "external" then
     ok, message = check_hosts(options.etcd_members, "kubeadm: etcd_members")
   end
   return ok, message
 end
 
+-- Before 1.15 kubeadm reads RSA alone. Of what was uploaded to the cluster it reads ECDSA keys in
+-- SEC 1's form, and ours are PKCS#8.
 local function key_types(options, minor)
-  local default = minor < ECDSA_SINCE and "rsa-2048" or "ecdsa-p256"
+  local default = (minor < ECDSA_SINCE or options.uploaded) and "rsa-2048" or "ecdsa-p256"
   local key, sa = options.key or default, options.service_account_key or "rsa-2048"
   for _, type_name in ipairs({ key, sa }) do
     if minor < ECDSA_SINCE and not type_name:find("^rsa") then
@@ -153,10 +174,12 @@ local function layout_of(options)
   end
   local endpoint = options.endpoint
   local new_groups = minor >= ADMIN_GROUP_SINCE
+  local reader = (minor < ECDSA_SINCE or options.uploaded) and "kubeadm-rsa" or "kubeadm"
   return setmetatable({
     authorities = {}, certificates = {}, kubeconfigs = {},
-    key_pairs = { { name = "sa", key = sa, read_by = "kubeadm" } },
-    key = key, services = services, etcd = options.etcd or "stacked",
+    key_pairs = { { name = "sa", key = sa, read_by = reader } },
+    key = key, reader = reader, import = options.import or {}, services = services,
+    etcd = options.etcd or "stacked",
     cluster = options.cluster or "kubernetes", domain = options.domain or "cluster.local",
     endpoint = endpoint, sans = options.sans or {}, new_groups = new_groups,
     server = "https://" .. (endpoint:find(":%d+$") and endpoint or endpoint .. ":6443"),
@@ -170,7 +193,9 @@ end
 --   address, sans}), etcd ("stacked", the default, or "external"), etcd_members (list of {name,
 --   address, sans}, for external), service_subnet ("10.96.0.0/12"; two with a comma between),
 --   domain ("cluster.local"), cluster ("kubernetes"), sans (more names of the API), key
---   ("ecdsa-p256"; "rsa-2048" before 1.15), service_account_key ("rsa-2048")
+--   ("ecdsa-p256"; "rsa-2048" before 1.15 and for uploaded), service_account_key ("rsa-2048"),
+--   uploaded (boolean: masters fetch what they share from the cluster), import (authorities that
+--   are not to be made: name -> what Store:ca imports)
 -- @return table for kb.pki's apply: authorities, certificates, key_pairs, kubeconfigs; or nil,
 --   message, "EINVAL"
 function M.declare(options)
@@ -182,7 +207,7 @@ function M.declare(options)
   if not layout then
     return nil, message, "EINVAL"
   end
-  local etcd_ca = layout.etcd == "stacked" and "etcd/ca" or "etcd-ca"
+  local etcd_ca = etcd_authority_of(options)
   layout:authority("ca", "kubernetes")
   layout:authority("front-proxy-ca", "front-proxy-ca")
   layout:authority(etcd_ca, "etcd-ca")

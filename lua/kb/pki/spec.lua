@@ -51,20 +51,33 @@ function M.refuse(name, message, code)
   return nil, name .. ": " .. message, code or "EINVAL"
 end
 
+-- What each reader of keys makes of a type, by read_by; nil when it reads it.
+local readers = {
+  kubeadm = function(key_type)
+    return key_type == "ed25519" and "kubeadm reads this key and refuses Ed25519 (\"neither in RSA "
+      .. "nor ECDSA format\"); use ecdsa-p256 or rsa-2048"
+  end,
+  ["kubeadm-rsa"] = function(key_type)
+    return not key_type:find("^rsa") and ("kubeadm reads this key as RSA alone (before 1.15, and "
+      .. "later where it fetches it from the cluster), not %s"):format(key_type)
+  end,
+}
+
 --- Check that who reads the key can. kubeadm loads RSA and ECDSA keys alone; it would stop in the
 -- middle of an init.
 -- @param spec table
 -- @param key_type string
 -- @return true; or nil, message
 function M.check_reader(spec, key_type)
-  if spec.read_by and spec.read_by ~= "kubeadm" then
-    return nil, ("read_by is kubeadm or nothing, not '%s'"):format(spec.read_by)
+  if not spec.read_by then
+    return true
   end
-  if spec.read_by == "kubeadm" and key_type == "ed25519" then
-    return nil, "kubeadm reads this key and refuses Ed25519 (\"neither in RSA nor ECDSA format\");"
-      .. " use ecdsa-p256 or rsa-2048"
+  local fault_of = readers[spec.read_by]
+  if not fault_of then
+    return nil, ("read_by is kubeadm, kubeadm-rsa or nothing, not '%s'"):format(spec.read_by)
   end
-  return true
+  local fault = fault_of(key_type)
+  return not fault or nil, fault or nil
 end
 
 --- A length of time in the largest unit that fits.

@@ -269,7 +269,7 @@ end
 -- @param spec table: name, issuer (an authority's name), profile (name or table; "default"),
 --   subject (the CN, or a table), hosts (list), key ("ecdsa-p256"), expiry (instead of the
 --   profile's), renew_days (30, or a third of a shorter life), keep_key (boolean: reissue for the
---   same key), read_by ("kubeadm": only keys it can read)
+--   same key), read_by ("kubeadm": only keys it can read; "kubeadm-rsa": where that is RSA alone)
 -- @return item with outcome ("kept", "issued: new", "reissued: SAN m2 added") and changed
 --   (boolean); or nil, message, code
 function Store:leaf(spec)
