@@ -5,8 +5,9 @@
 -- unknown = true (may be something that a dry run does not know yet), file = "files" or "templates"
 -- (names a file of the operator's machine, which the static check looks for).
 -- Types: string, integer, number, boolean, function, table, any, path (absolute), mode (permission
--- bits: "0644" or 420), duration (seconds, or "90s", "5m", "2h"), content (string or secret), list
--- (of strings; a single string is a list of one), map, or a list of the allowed words.
+-- bits: "0644" or 420), duration (seconds, or "90s", "5m", "2h"), content (string or secret), line
+-- (text without a line break), pattern (of Lua), list (of strings; a single string is a list of
+-- one), map, or a list of the allowed words.
 
 local err = require "kb.err"
 local secret = require "kb.secret"
@@ -55,6 +56,14 @@ local function to_path(value)
   end
 end
 
+local function to_line(value)
+  return type(value) == "string" and not value:find("\n", 1, true) and value or nil
+end
+
+local function to_pattern(value)
+  return type(value) == "string" and pcall(string.find, "", value) and value or nil
+end
+
 local function of_type(name)
   return function(value)
     if type(value) == name then
@@ -77,6 +86,8 @@ local types = {
   end },
   path = { "an absolute path", to_path },
   mode = { 'permission bits such as "0644"', to_mode },
+  line = { "one line, without a line break", to_line },
+  pattern = { 'a Lua pattern such as "^some%-key="', to_pattern },
   duration = { 'a duration: seconds, or "90s", "5m", "2h"', to_duration },
   list = { "a string or a list of strings", to_list },
   content = { "a string or a secret", function(value)

@@ -207,6 +207,16 @@ function Host:applies()
   return self.run.apply
 end
 
+--- What a playbook may call of a host.
+-- @return table: names of methods -> function
+function M.methods()
+  local public = {}
+  for name, value in pairs(Host) do
+    public[name] = not name:find("^_") and value or nil
+  end
+  return public
+end
+
 --- Whether the host is in a group.
 -- @param group string
 -- @return boolean

@@ -152,11 +152,14 @@ M.absent = kb.op {
 
 --- A line in a text file.
 -- With `match`, the last line that matches is replaced, or the line is added when none does;
--- without it the line itself is looked for.
+-- without it the line itself is looked for. Patterns are Lua's, in which a hyphen is written `%-`:
+--
+--     files.line(host, { "/etc/app.conf", line = "max-size=10", match = "^max%-size=" })
+--
 -- @param path path: the file
--- @param line string: the line as it should be; with state absent, lines equal to it are removed
--- @param match string: a Lua pattern that finds the line to replace or remove
--- @param after string: a Lua pattern: a new line is put after the last line that matches
+-- @param line line: the line as it should be; with state absent, lines equal to it are removed
+-- @param match pattern: finds the line to replace or remove
+-- @param after pattern: a new line is put after the last line that matches
 -- @param state string: present or absent
 -- @param create boolean: make the file when it is not there
 -- @param validate string: a command that must accept the new file, named by %s
@@ -164,9 +167,9 @@ M.absent = kb.op {
 M.line = kb.op {
   name = "files.line",
   args = { { "path", "path", "the file", at = 1, required = true },
-    { "line", "string", "the line as it should be" },
-    { "match", "string", "a Lua pattern that finds the line to replace or remove" },
-    { "after", "string", "a Lua pattern: where a new line is put" },
+    { "line", "line", "the line as it should be" },
+    { "match", "pattern", "finds the line to replace or remove" },
+    { "after", "pattern", "where a new line is put" },
     { "state", { "present", "absent" }, "whether the line is there", default = "present" },
     { "create", "boolean", "make the file when it is not there" },
     table.unpack(plan.written) },

@@ -36,6 +36,10 @@ local mistakes = {
   { play('if host.name == "a" then\nfor i = 1, 2 do\n'
     .. 'local f = function() return zzz end\nend\nend'), 6, "'zzz' is not defined" },
   { play('host:fact("file.stats", "/x")'), 4, 'did you mean "file.stat"?' },
+  { play('host:fcat("file.stat", "/x")'), 4, "no method 'fcat'; did you mean \"fact\"?" },
+  { play('if host.name == "x" then host.warn("y") end'), 4, "wants a colon: host:warn(…)" },
+  { play('files.line(host, { "/x", line = "a", match = "[a" })'), 4, "must be a Lua pattern" },
+  { play('files.line(host, { "/x", line = "a\\n" })'), 4, "one line, without a line break" },
   { play('kb.gate(host, { "x", fact = { "port.open", 80 }, holds = print })'), 4,
     "no fact 'port.open'" },
   { play('kb.onse(host, "x", function() end)'), 4, 'did you mean "once"?' },

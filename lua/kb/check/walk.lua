@@ -3,6 +3,7 @@
 local args = require "kb.args"
 local err = require "kb.err"
 local fact = require "kb.fact"
+local methods = require "kb.check.methods"
 local play = require "kb.play"
 local suggest = require "kb.suggest"
 local tables = require "kb.check.tables"
@@ -22,8 +23,11 @@ function M.new(file, found, variables)
   return setmetatable({ file = file, found = found, variables = variables }, Walk)
 end
 
+-- Nothing is found where there is no message.
 function Walk:_at(node, message)
-  self.found(self.file.line(node.pos), message)
+  if message then
+    self.found(self.file.line(node.pos), message)
+  end
 end
 
 -- What a name means here: { kind = "kb" }, { kind = "module", module = … }, { kind = "host", play =
@@ -114,6 +118,9 @@ function visit.Index(walk, node, scope)
   if is_index_of(node, scope, "kb") and key and require("kb")[key] == nil then
     walk:_at(node, ("kb has no function '%s'%s"):format(key,
       suggest.hint(key, names_in(require "kb"))))
+  end
+  if is_index_of(node, scope, "host") and key then
+    walk:_at(node, methods.fault(key, false))
   end
   local of_vars = node.object.tag == "Index" and node.object.key.value == "vars"
     and is_index_of(node.object, scope, "host")
@@ -280,6 +287,9 @@ end
 
 function visit.Method(walk, node, scope)
   local of = meaning(node.object, scope)
+  if of and of.kind == "host" then
+    walk:_at(node, methods.fault(node.name, true))
+  end
   if of and of.kind == "host" and node.name == "fact" then
     walk:_fact_name(node.args[1])
   end

@@ -84,7 +84,8 @@ function M.read(module, source)
   for _, block in ipairs(blocks(source)) do
     local definition = M.definition(block.code)
     local parsed = comment.parse(table.concat(block.lines, "\n"))
-    if definition and block.doc then
+    local private = definition and tostring(definition.key):find("%f[^.:\0]_")
+    if definition and block.doc and not private then
       parsed.name = full_name(module, source, definition, block.code_at)
       parsed.key, parsed.kind = definition.key, definition.kind
       parsed.parameters, parsed.line = definition.parameters, block.code_at
