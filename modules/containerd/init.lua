@@ -4,6 +4,7 @@
 -- `extra`, laid over the rest.
 
 local config = require "modules.containerd.config"
+local evidence = require "modules.evidence"
 local files = require "modules.files"
 local kb = require "kb"
 local systemd = require "modules.systemd"
@@ -141,7 +142,8 @@ function M.service(host)
     holds = function(answer)
       return answer
     end,
-    evidence = { "ctr plugins ls", "journalctl -u containerd -n 30 --no-pager" } })
+    evidence = { "# plugins that are not well\nctr plugins ls | awk '$NF != \"ok\"'",
+      evidence.unit("containerd", 3), evidence.runtime() } })
 end
 
 return M

@@ -33,6 +33,14 @@ function M.kubelet()
   return KUBELET
 end
 
+--- What docker and containerd warn of; what they do besides is much, and is left out.
+-- @return string: shell text
+function M.runtime()
+  return "# what docker and containerd warn of\n"
+    .. "journalctl -u docker -u containerd --since -15min -n 600 --no-pager -o cat "
+    .. "| grep -v 'level=\\(info\\|debug\\)' | cut -c1-220 | tail -n 8"
+end
+
 --- Who holds a port; that nobody does is said, too.
 -- @param ... integers
 -- @return string: shell text

@@ -1,5 +1,6 @@
 --- Images in the container runtime of a host, docker or containerd.
 
+local evidence = require "modules.evidence"
 local kb = require "kb"
 local plan = require "modules.images.plan"
 local survey = require "modules.images.survey"
@@ -66,8 +67,7 @@ M.loaded = kb.op {
   end,
   plan = plan.loaded,
   evidence = function()
-    return { "df -h /var/lib/docker /var/lib/containerd 2>/dev/null",
-      "journalctl -u docker -u containerd -n 20 --no-pager" }
+    return { "df -h /var/lib/docker /var/lib/containerd 2>/dev/null", evidence.runtime() }
   end,
 }
 

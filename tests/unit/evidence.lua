@@ -14,8 +14,8 @@ test("every piece is valid shell text", function()
   for name, text in pairs { unit = evidence.unit "etcd", ports = evidence.ports(9, 10),
     certificate = evidence.certificate "/it's", served = evidence.served "127.0.0.1:9",
     exited = evidence.exited(), etcd = evidence.etcd(cluster), kubelet = evidence.kubelet(),
-    balancer = socket.evidence "masters", nodes = evidence.nodes "/etc/x",
-    pods = evidence.pods "/etc/x" } do
+    runtime = evidence.runtime(), balancer = socket.evidence "masters",
+    nodes = evidence.nodes "/etc/x", pods = evidence.pods "/etc/x" } do
     local r = stub.shell("sh -n <<'END'\n" .. text .. "\nEND")
     check.equal(r.code, 0, name .. ": " .. r.err)
     check.ok(text:find "^# %l[^\n]+\n", name .. " says in words what it asks")
