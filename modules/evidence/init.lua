@@ -6,6 +6,18 @@ local kb = require "kb"
 
 local M = {}
 
+--- What the lines of a stack begin with, which a program in Go writes by the hundred behind its
+--- reason: an extended regular expression.
+M.stack = [=[([[:space:]]+/[^ ]+\.go:[0-9]+|goroutine [0-9]+ \[|created by |]=]
+  .. [=[[^ ]+\((0x|\{0x|\.\.\.|\)))]=]
+
+-- The last of some lines of Kubernetes' programs, each once, whatever the time before it.
+local function last(n)
+  return ([[grep -vE '^%s' | cut -c1-220 | tac |
+  awk '{ text = $0; sub(/^[EFIW][0-9]+ [0-9:.]+ +[0-9]+ /, "", text) } !told[text]++' |
+  head -n %d | tac]]):format(M.stack, n)
+end
+
 --- How a unit stands, and its last words.
 -- @param name string: "etcd"
 -- @param lines integer or nil: how many of its journal; 12 if absent
@@ -18,14 +30,10 @@ function M.unit(name, lines)
     kb.quote(name), lines or 12)
 end
 
--- A kubelet that gives up writes hundreds of lines of its stack behind the reason, and one that
--- does not says the same every second.
 local KUBELET = [[# the kubelet, and its last errors
 systemctl show -p ActiveState,SubState,Result,NRestarts,ExecMainStatus kubelet | tr '\n' ' '; echo
 journalctl -u kubelet -n 1000 --no-pager -o cat |
-  grep -E '^([EF][0-9]{4} |Error: |kubelet\.service: [MF]a)' | cut -c1-220 | tac |
-  awk '{ text = $0; sub(/^[EF][0-9]+ [0-9:.]+ +[0-9]+ /, "", text) } !told[text]++' |
-  head -n 8 | tac]]
+  grep -E '^([EF][0-9]{4} |Error: |kubelet\.service: [MF]a)' | ]] .. last(5)
 
 --- How the kubelet stands, and the last errors that it told, each once.
 -- @return string: shell text
@@ -76,19 +84,22 @@ end
 
 -- Newest first, as both print them. When the API server does not run, others end, too, and again
 -- and again: it is looked for by name.
-local EXITED = [[# the containers of pods that ended last, and what they said
+local EXITED = ([[# the containers of pods that ended last, and what they said
+last() { grep -v '^I[0-9][0-9][0-9][0-9] ' | LAST; }
 { docker ps -aq --filter status=exited --filter name=k8s_kube-apiserver_ | head -1
 docker ps -aq --filter status=exited --filter name=k8s_ | head -2; } 2>/dev/null |
 awk '!told[$0]++' | while read -r id; do
   docker inspect -f '{{.Name}} ended with {{.State.ExitCode}} at {{.State.FinishedAt}}' "$id"
-  docker logs --tail 6 "$id" 2>&1 | cut -c1-220
+  docker logs --tail 500 "$id" 2>&1 | last
 done
 { crictl ps -a -q --state Exited --name '^kube-apiserver$' | head -1
 crictl ps -a -q --state Exited | head -2; } 2>/dev/null |
 awk '!told[$0]++' | while read -r id; do
   crictl ps -a --id "$id" | tail -1
-  crictl logs --tail 6 "$id" 2>&1 | cut -c1-220
-done]]
+  crictl logs --tail 500 "$id" 2>&1 | last
+done]]):gsub("LAST", function()
+  return last(4)
+end)
 
 --- The containers of pods that ended last, and their last words.
 -- @return string: shell text

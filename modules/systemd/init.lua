@@ -5,20 +5,18 @@
 
 local kb = require "kb"
 local definition = require "modules.systemd.definition"
+local explain = require "modules.evidence"
 local plan = require "modules.systemd.plan"
 
 local M = {}
 
--- Programs in Go, when they give up, write hundreds of lines of their stacks behind the reason.
 local JOURNAL = [[# the end of the journal of %s (stacks of Go are left out)
 journalctl --no-pager --output=short-iso --lines=1000 --unit=%s | grep -vE '\]: %s' | tail -n 20]]
-local STACK = [=[([[:space:]]+/[^ ]+\.go:[0-9]+|goroutine [0-9]+ \[|created by |]=]
-  .. [=[[^ ]+\((0x|\{0x|\.\.\.|\)))]=]
 
 local function evidence(args)
   local name = plan.full_name(args.name)
   local unit = kb.quote(name)
-  return { JOURNAL:format(name, unit, STACK),
+  return { JOURNAL:format(name, unit, explain.stack),
     "systemctl status --no-pager --full --lines=0 -- " .. unit }
 end
 

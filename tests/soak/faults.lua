@@ -184,6 +184,8 @@ local BALANCER = [[
 local kb = require "kb"
 local haproxy = kb.use "haproxy"
 kb.play { "balancer", hosts = "bastion", become = true, function(host)
+  kb.gate(host, { "m0 is not up", within = 120, fact = { "haproxy.servers", "masters" },
+    holds = function(servers) return servers and servers.m0 ~= "UP" end })
   haproxy.gate(host, { "m0" })
 end }
 ]]
@@ -197,20 +199,22 @@ local function balancer_tells(g)
   said(r.out, "m0 DOWN L4CON")
 end
 
-local function give_certificate(g, from, to)
-  as_root(g, "m0", ("sed -i /--etcd-/s/%s/%s/ /etc/kubernetes/manifests/kube-apiserver.yaml")
+local RIGHT, WRONG = "/etc/etcd/pki/apiserver-etcd-client", "/etc/kubernetes/pki/front-proxy-client"
+
+local function replace_certificate(g, from, to)
+  as_root(g, "m0", ("sed -i /--etcd-/s,%s,%s, /etc/kubernetes/manifests/kube-apiserver.yaml")
     :format(from, to))
 end
 
 -- An API server that worked, and is then given a certificate that etcd does not accept.
 faults.certificate = { before = function(g)
     check.equal(run("site.lua", g.inventory), 0)
-    give_certificate(g, "apiserver-etcd-client", "front-proxy-client")
+    replace_certificate(g, RIGHT, WRONG)
     g.balancer = task.spawn(balancer_tells, g)
   end,
   repair = function(g)
     g.balancer:join()
-    give_certificate(g, "front-proxy-client", "apiserver-etcd-client")
+    replace_certificate(g, WRONG, RIGHT)
   end,
   says = "the API of m0 is ready: not so after 180 s.*k8s_kube%-apiserver[^\n]* ended with 1 at" }
 

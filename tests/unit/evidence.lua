@@ -47,11 +47,17 @@ case $* in
 ps*kube-apiserver*) echo a1; echo a0 ;;
 ps*) echo s1; echo a1; echo c1 ;;
 inspect*) echo "$4 ended with 1 at noon" ;;
-logs*) echo "the reason of $4" >&2 ;;
+logs*) for i in 1 2 3; do
+    echo "W1123 22:39:06.23000$i       1 clientconn.go:1] cannot connect"
+    echo "I1123 22:39:06.23000$i       1 plugins.go:158] all is well"
+  done
+  echo "the reason of $4" >&2; echo "goroutine 1 [running]:"; echo "main.main()" ;;
 esac
 ]], tonumber("755", 8)))
-  check.equal(stub.shell(("PATH=%s:$PATH\n%s"):format(dir.path, evidence.exited())).out,
-    "a1 ended with 1 at noon\nthe reason of a1\ns1 ended with 1 at noon\nthe reason of s1\n")
+  local out = stub.shell(("PATH=%s:$PATH\n%s"):format(dir.path, evidence.exited())).out
+  check.equal((out:gsub("W1123 22:39:06.230003 [^\n]*", "WARNED")),
+    "a1 ended with 1 at noon\nWARNED\nthe reason of a1\ns1 ended with 1 at noon\nWARNED\n"
+      .. "the reason of s1\n")
 end)
 
 test("a kubelet's errors, each once, without its stack", function()
@@ -90,7 +96,7 @@ END
 ]], tonumber("755", 8)))
   local journal = systemd.unit.evidence({ name = "kubelet" })[1]
   local out = stub.shell(("PATH=%s:$PATH\n%s"):format(dir.path, journal)).out
-  check.equal(out:gsub("2026[^\n]*1840%]: ", ""), "F1123 server.go:156] unknown flag: "
+  check.equal((out:gsub("2026[^\n]*1840%]: ", "")), "F1123 server.go:156] unknown flag: "
     .. "--no-such-flag\n  what is indented stays\na last word (0x17)\n")
 end)
 
