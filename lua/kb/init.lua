@@ -15,6 +15,7 @@ local secret = require "kb.secret"
 local sequence = require "kb.sequence"
 local sys = require "kb.core.sys"
 local unknown = require "kb.unknown"
+local values = require "kb.value"
 local variable = require "kb.variable"
 
 local M = {}
@@ -87,7 +88,7 @@ end
 -- @param name string: what it is, for errors
 -- @return value
 function M.value(name)
-  return runner.value(name)
+  return values.new(name)
 end
 
 --- Wait until a fact says what it must: a gate between steps. A dry run passes it.

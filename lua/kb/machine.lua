@@ -284,16 +284,18 @@ end
 
 --- A dry run comes to a place where this machine comes after what others have done so far: what it
 -- answers to a test of anything at all is not known when something was foretold of them.
-function Machine:learn()
+-- @param so_far integer or nil: how much of it counts; nil: all
+function Machine:learn(so_far)
   local foretold = self.run.foretold
-  for i = #foretold, self.learnt + 1, -1 do
+  so_far = so_far or #foretold
+  for i = so_far, self.learnt + 1, -1 do
     local change = foretold[i]
     if change.machine ~= self then
       self:assume({}, ("%s on %s"):format(change.title, change.machine.name), "elsewhere")
       break
     end
   end
-  self.learnt = #foretold
+  self.learnt = math.max(self.learnt, so_far)
 end
 
 --- Whether a dry run has foretold something that may make what is not there.

@@ -1,6 +1,7 @@
 --- Plays and playbooks: what a playbook file declares, before anything runs.
 
 local args = require "kb.args"
+local current = require "kb.current"
 local err = require "kb.err"
 local needs = require "kb.needs"
 local suggest = require "kb.suggest"
@@ -30,7 +31,7 @@ local loading = {} -- the playbooks being loaded, the innermost last
 local Playbook = { __name = "kb.playbook" }
 Playbook.__index = Playbook
 
-local function current(what)
+local function innermost(what)
   return loading[#loading]
     or err.raise("usage", what .. " is for the top level of a playbook, not for within a play")
 end
@@ -46,7 +47,7 @@ end
 -- @param given table: see `declared`; the name first, the function last
 -- @return play
 function M.play(given)
-  local playbook = current("kb.play")
+  local playbook = innermost("kb.play")
   local file, line = err.position()
   local subject = ("%s:%s: play %q"):format(file or "?", line or "?", tostring(given[1]))
   local play = args.check(declared, given, subject)
@@ -79,9 +80,30 @@ local function unless_passing(ok, ...)
   return ok, ...
 end
 
+local function joined(...)
+  local texts = table.pack(...)
+  for i = 1, texts.n do
+    texts[i] = tostring(texts[i])
+  end
+  return table.concat(texts, "\t")
+end
+
+-- What a playbook prints is an event like others: masked, and no stranger among JSON or the lines
+-- of a terminal. Before there is a run it is for people alone.
+local function tell(...)
+  local run = current.run
+  if not run then
+    io.stderr:write(joined(...), "\n")
+    return
+  end
+  local machine = run.at_work[coroutine.running()]
+  run.report:emit { event = "print", host = machine and machine.name, text = joined(...) }
+end
+
 -- Lua's own, but what a dry run cannot know cannot be caught: the playbook would go on as if it had
 -- failed in the run.
 local guarded = {
+  print = tell,
   pcall = function(...)
     return unless_passing(pcall(...))
   end,
@@ -139,7 +161,7 @@ end
 --- Declare the plays of another playbook here.
 -- @param path string: relative to the playbook that includes it
 function M.include(path)
-  local outer = current("kb.include")
+  local outer = innermost("kb.include")
   local file, line = err.position()
   load_into(getmetatable(outer).__index, path:find("^/") and path or outer.dir .. "/" .. path,
     { file = file, line = line })

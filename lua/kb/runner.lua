@@ -1,13 +1,13 @@
 --- Runs a playbook: plays in the order of their needs, hosts of a play side by side.
 
 local batch = require "kb.batch"
+local current = require "kb.current"
 local err = require "kb.err"
 local exchange = require "kb.exchange"
 local host_of = require "kb.host"
 local machine = require "kb.machine"
 local task = require "kb.core.task"
 local trail = require "kb.trail"
-local unknown = require "kb.unknown"
 
 local M = {}
 
@@ -80,19 +80,20 @@ function Run:_too_many_failed(play)
   return play.max_fail ~= nil and (play.failed or 0) > batch.share(play.max_fail, #play.names)
 end
 
--- In a dry run: the host of the running task comes after what the others have done so far.
-function Run:_learn()
+--- In a dry run: the host of the running task comes after what the others have done.
+-- @param so_far integer or nil: only after so much of it
+function Run:learn(so_far)
   local at_work = not self.apply and self.at_work[coroutine.running()]
   if at_work then
-    at_work:learn()
+    at_work:learn(so_far)
   end
 end
 
-function Run:_host_body(play, name)
+function Run:_host_body(play, name, so_far)
   local ok, e = xpcall(function()
     self:_emit("start", { host = name, play = play.name })
     self.at_work[coroutine.running()] = self:machine(name)
-    self:_learn()
+    self:learn(so_far)
     play.body(self:host(play, name))
   end, err.keep_traceback)
   if not ok then
@@ -108,9 +109,11 @@ function Run:_host_body(play, name)
   end
 end
 
--- Work on some hosts side by side, no more at once than the play and the run want.
+-- Work on some hosts side by side, no more at once than the play and the run want. Those that have
+-- to wait for that come after none of the others.
 function Run:_batch(play, names)
   local slots, free = task.condition(), math.min(play.forks, self.forks or math.huge)
+  local so_far = #self.foretold
   play.tasks = {}
   local function work(name)
     while free == 0 do
@@ -122,7 +125,7 @@ function Run:_batch(play, names)
       free = free + 1
       slots:notify_one()
     end })
-    self:_host_body(play, name)
+    self:_host_body(play, name, so_far)
   end
   for _, name in ipairs(names) do
     play.tasks[#play.tasks + 1] = self:_spawn(work, name)
@@ -221,8 +224,6 @@ function Run:_serve()
   end
 end
 
-local current -- the run in hand: there is one in a process
-
 --- Run plays.
 -- @param plays list of plays, as kb.play's load and tagged give them
 -- @param options table: inventory, report, open (function(settings) -> kb.remote), limit (pattern
@@ -241,7 +242,7 @@ function M.run(plays, options)
     run[k] = v
   end
   run:_choose(plays)
-  current = run
+  current.run = run
   local started = task.now()
   local tasks = { task.background(run.exchange.watch, run.exchange),
     task.background(run._serve, run) }
@@ -319,7 +320,7 @@ function Run:_end(tasks)
   for _, m in pairs(self.machines) do
     pcall(m.close, m)
   end
-  current = nil
+  current.run = nil
 end
 
 --- Do something on another host. See kb.on.
@@ -337,7 +338,7 @@ function M.on(host, name, fn)
     run:machine(name):learn()
   end
   local results = table.pack(fn(run:host(host.play, name)))
-  run:_learn()
+  run:learn()
   return table.unpack(results, 1, results.n)
 end
 
@@ -355,46 +356,8 @@ end
 -- @return what fn returned
 function M.once(host, key, fn)
   local results = table.pack(host.run.exchange:once(key, fn))
-  host.run:_learn()
+  host.run:learn()
   return table.unpack(results, 1, results.n)
-end
-
-local Value = { __name = "kb.value" }
-Value.__index = Value
-
---- A value that others wait for. See kb.value.
--- @param name string
--- @return value
-function M.value(name)
-  return setmetatable({ name = name }, Value)
-end
-
---- Give the value.
--- @param given any
-function Value:set(given)
-  self.given = { given }
-  if current then
-    current.exchange:given()
-  end
-end
-
---- Wait for the value.
--- @return what was set; in a dry run an unknown when nobody is left to set it
--- @raise kb.err when nobody is left to set it
-function Value:get()
-  local run = current
-  run.exchange:await(function()
-    return self.given
-  end)
-  run:_learn()
-  if self.given then
-    return self.given[1]
-  end
-  if not run.apply then
-    return unknown.new("known after " .. self.name)
-  end
-  local file, line = err.position()
-  err.raise("failed", ("nobody is left to give %s"):format(self.name), { file = file, line = line })
 end
 
 return M

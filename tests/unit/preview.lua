@@ -201,3 +201,12 @@ test("packages may bring what a command makes, another command may not", functio
   check.equal(steps, { "changed run: one", "changed run: two", "changed install",
     "unknown run: three", "changed run: four", "unknown remove DIR/two", "changed two again" })
 end)
+
+test("hosts that wait for a free place come after none of those before them", function()
+  local steps = preview([[
+  command.run(host, { "one", unless = "test -e " .. dir .. "/in" })
+  command.run(host, { "true", title = "whatever" })
+  ]], { hosts = { "h1", "h2" }, forks = 1 })
+  check.equal(steps, { "same this succeeds: test -e DIR/in", "changed whatever",
+    "same this succeeds: test -e DIR/in", "changed whatever" })
+end)

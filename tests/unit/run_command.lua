@@ -104,6 +104,22 @@ test("plays that edit one file side by side do not undo what the other does", fu
   check.equal(lines, { "1", "2", "3", "4", "5" })
 end)
 
+test("what a playbook prints is an event: masked, and JSON among JSON", function()
+  local dir <close> = scratch()
+  local g = ground(dir.path)
+  local text = 'print("loading")\n' .. play("p", "here",
+    'kb.secret("open sesame")\nprint("say", 1, "open sesame")')
+  local r = g.run(text)
+  check.equal({ r.status, r.err }, { 0, "loading\n" })
+  check.contains(r.out, "\nsay\t1\t***\n")
+  for line in g.run(text, "--json").out:gmatch("[^\n]+") do
+    local event = json.decode(line)
+    check.ok(event, line)
+    r = event.event == "print" and event or r
+  end
+  check.equal({ r.host, r.text }, { "here", "say\t1\t***" })
+end)
+
 test("a preview has nothing to verify", function()
   local dir <close> = scratch()
   local r = ground(dir.path).run(one_file, "--dry-run", "--verify")

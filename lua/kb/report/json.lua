@@ -7,11 +7,11 @@
 -- command, status, output, evidence}. `play`: play, status, hosts, needs, needed (the play without
 -- which it is skipped), seconds. `start`: play, host: a host's part of a play begins; `host`: play,
 -- host, address, status: it is over. `ask`: play, question, text, answered (by whom, when nobody is
--- waited for); `answer`: it has come. `retry`: host, message. `summary`: steps (how many of each;
--- perhaps: those of the unknown that may be needed; unstated), counts (of hosts), failures,
--- seconds, path (the critical path: play, host, seconds, step, step_seconds), dry_run, interrupted,
--- cancelled (hosts that were stopped in the middle), trips (requests by host). Bytes that are not
--- UTF-8 are written as U+FFFD.
+-- waited for); `answer`: it has come. `retry`: host, message. `print`: host, text: what a playbook
+-- prints. `summary`: steps (how many of each; perhaps: those of the unknown that may be needed;
+-- unstated), counts (of hosts), failures, seconds, path (the critical path: play, host, seconds,
+-- step, step_seconds), dry_run, interrupted, cancelled (hosts that were stopped in the middle),
+-- trips (requests by host). Bytes that are not UTF-8 are written as U+FFFD.
 
 local data = require "kb.data"
 local json = require "kb.json"

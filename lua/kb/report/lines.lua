@@ -157,6 +157,10 @@ function shown.host(self, event)
   end
 end
 
+function shown.print(self, event)
+  self.write(term.clean(event.text) .. "\n")
+end
+
 function shown.warning(self, event)
   self:_line("warning", event.host, event.message, event)
 end
