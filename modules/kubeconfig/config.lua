@@ -39,6 +39,30 @@ function M.text(config)
   return yaml.dump(config)
 end
 
+-- What a kubeconfig may name instead of holding it.
+local references = { "certificate-authority", "client-certificate", "client-key", "tokenFile" }
+
+--- Check that a kubeconfig holds all that it needs, so that it is of use on another machine.
+-- @param config map
+-- @param name string: for errors
+-- @return map: config
+-- @raise kb.err of kind failed: it names a file of its own machine
+function M.portable(config, name)
+  for _, section in ipairs { "clusters", "users" } do
+    for _, entry in ipairs(config[section]) do
+      local fields = entry[section == "clusters" and "cluster" or "user"] or {}
+      for _, field in ipairs(references) do
+        if fields[field] and not fields[field .. "-data"] then
+          kb.refuse(("%s names a file of its machine (%s: %s): it is of no use elsewhere"):format(
+            name, field, tostring(fields[field])), "kubectl config view --flatten --raw puts the "
+            .. "files' content into it")
+        end
+      end
+    end
+  end
+  return config
+end
+
 --- A kubeconfig whose clusters are reached elsewhere; their certificates stay.
 -- @param text string
 -- @param server string: "https://a0.example.org:6443"

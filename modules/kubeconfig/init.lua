@@ -56,6 +56,29 @@ M.merged = kb.op {
   end,
 }
 
+--- A kubeconfig fetched from a host, as of a cluster that others have made.
+--
+--     local admin = kb.on(host, "m0", function(m0)
+--       return kubeconfig.fetched(m0, "/etc/kubernetes/admin.conf")
+--     end)
+--     kubeconfig.merged(host, { "/root/.kube/config", content = kubeconfig.with_server(admin,
+--       "https://a0.example.org:6443") })
+--
+-- @param host host
+-- @param path string: the kubeconfig on it
+-- @return secret, or in a dry run an unknown
+-- @raise kb.err of kind failed: there is none, or it names files of its host
+function M.fetched(host, path)
+  return kb.after(nil, function()
+    local text = host:fact("file.content", path)
+    if not text then
+      host:fail("there is no kubeconfig " .. path)
+    end
+    config.portable(config.read(text, path), path)
+    return kb.secret(text)
+  end)
+end
+
 --- A kubeconfig of the cluster's administrator, pointed at another server.
 -- @param content string or secret or unknown: the kubeconfig
 -- @param server string: "https://a0.example.org:6443"

@@ -87,6 +87,8 @@ local function has_working_parts(ground)
     "a0 merge the cluster's kubeconfig" } do
     check.contains(done, words)
   end
+  check.contains(ground.lab:ssh("a0", "sudo kubectl --kubeconfig /srv/fetched/config get nodes"),
+    "m2 ")
   made, r = with_state(ground, "drain", "--verify")
   check.equal(r.status, 0, table.concat(made.errors, "\n") .. r.err)
   for line in titles(r.out):gmatch "[^\n]+" do

@@ -50,4 +50,9 @@ end }
 kb.play { "bastion", hosts = "bastion", become = true, function(host)
   haproxy.server(host, { "m1", state = host.vars.state })
   kubeconfig.merged(host, { "/srv/merged/config", content = kb.read_file(host.vars.kubeconfig) })
+  local admin = kb.on(host, "m0", function(m0)
+    return kubeconfig.fetched(m0, "/etc/kubernetes/admin.conf")
+  end)
+  kubeconfig.merged(host, { "/srv/fetched/config",
+    content = kubeconfig.with_server(admin, "https://" .. cluster.settings(host).endpoint) })
 end }
