@@ -16,7 +16,7 @@ local CONFIG = "/etc/haproxy/haproxy.cfg"
 -- @param host host
 -- @param c table: the cluster's settings
 function M.balancer(host, c)
-  files.file(host, { CONFIG, content = config.text(c), validate = "haproxy -c -q -f %s" })
+  files.file(host, { CONFIG, content = config.text(c), validate = "haproxy -c -f %s" })
   systemd.unit(host, { "haproxy", state = "running", enabled = true, reload = { CONFIG } })
 end
 
