@@ -3,50 +3,12 @@
 local test = ...
 local bundle = require "kb.bundle"
 local check = require "lib.check"
-local daemons = require "lib.daemons"
 local declaration = require "kb.bundle.declaration"
 local imagefile = require "lib.imagefile"
 local make = require "kb.bundle.make"
-local net = require "kb.core.net"
-local program = require "lib.program"
+local registry = require "lib.registry"
 local scratch = require "lib.scratch"
 local sys = require "kb.core.sys"
-local web = require "lib.web"
-
-local function free_port()
-  local listener = check.ok(net.listen("127.0.0.1", 0))
-  local port = listener:port()
-  listener:close()
-  return port
-end
-
--- A registry in the directory: its address, and what ends it.
-local function registry(dir)
-  local address = "127.0.0.1:" .. free_port()
-  web.certificates(dir.path)
-  check.ok(sys.write_file(dir.path .. "/registry.yml", ([[
-version: 0.1
-log: {level: error}
-storage:
-  filesystem: {rootdirectory: %s/registry}
-http:
-  addr: %s
-  tls: {certificate: %s/web.pem, key: %s/web.key}
-]]):format(dir.path, address, dir.path, dir.path)))
-  return address, daemons.start(dir, "registry", { "docker-registry", "serve",
-    dir.path .. "/registry.yml" }, { "curl", "-sf", "--cacert", dir.path .. "/ca.pem",
-    "https://" .. address .. "/v2/" })
-end
-
--- An image in the registry; its id.
-local function push(dir, address, name, layers)
-  local image = imagefile.image(layers)
-  local tar = imagefile.write(dir, "push.tar", imagefile.docker_files(image, { name }))
-  local r = program.run({ "skopeo", "copy", "-q", "--insecure-policy", "docker-archive:" .. tar,
-    ("docker://%s/%s"):format(address, name) }, { env = { SSL_CERT_FILE = dir.path .. "/ca.pem" } })
-  check.equal(r.status, 0, r.err)
-  return image.id
-end
 
 local function apply(dir, map, repin)
   local plan = check.ok(make.plan(dir.path .. "/bundle",
@@ -64,10 +26,10 @@ end
 
 test("an image comes from a registry once, from the mirror that has it, and is pinned", function()
   local dir <close> = scratch()
-  local address, server = registry(dir)
+  local address, server = registry.start(dir)
   local _ <close> = server
   local base = imagefile.layer("base", 300000)
-  local id = push(dir, address, "lab/web:1.0", { base, imagefile.layer "one" })
+  local id = registry.push(dir, address, "lab/web:1.0", { base, imagefile.layer "one" })
   local map = { ca = "ca.pem", images = { { name = "k8s.gcr.io/web:1.0",
     from = { address .. "/none/web:1.0", address .. "/lab/web:1.0" } } } }
   check.equal({ apply(dir, map) }, { 1 })
@@ -76,7 +38,7 @@ test("an image comes from a registry once, from the mirror that has it, and is p
     { id, "amd64", "1.0", "docker://" .. address .. "/lab/web:1.0" })
   check.equal(bundle.has(dir.path .. "/bundle", item), true)
   check.equal({ apply(dir, map) }, { 0 })
-  local other = push(dir, address, "lab/web:1.0", { base, imagefile.layer "two" })
+  local other = registry.push(dir, address, "lab/web:1.0", { base, imagefile.layer "two" })
   check.equal({ apply(dir, map) }, { 0 }, "the tag has moved, the pin has not")
   check.ok(sys.remove(bundle.blob(dir.path .. "/bundle", item.sha256)))
   local _, message = apply(dir, map)
@@ -88,9 +50,9 @@ end)
 
 test("a registry that cannot be trusted is refused, unless that is asked for", function()
   local dir <close> = scratch()
-  local address, server = registry(dir)
+  local address, server = registry.start(dir)
   local _ <close> = server
-  local id = push(dir, address, "lab/web:1.0", { imagefile.layer "one" })
+  local id = registry.push(dir, address, "lab/web:1.0", { imagefile.layer "one" })
   local map = { images = { { name = address .. "/lab/web:1.0" } } }
   local _, message = apply(dir, map)
   check.contains(message, "certificate")

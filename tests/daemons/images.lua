@@ -31,25 +31,6 @@ local function run(argv)
   return result.out
 end
 
-local function containerd(dir)
-  local address = dir.path .. "/c.sock"
-  -- containerd 2 unpacks only for snapshotters that it is told of
-  check.ok(sys.write_file(dir.path .. "/config.toml", ([==[
-version = 2
-root = "%s/c-root"
-state = "%s/c-state"
-disabled_plugins = ["io.containerd.grpc.v1.cri"]
-[grpc]
-address = "%s"
-[[plugins."io.containerd.transfer.v1.local".unpack_config]]
-platform = "linux/amd64"
-snapshotter = "native"
-]==]):format(dir.path, dir.path, address)))
-  local ctr = { "ctr", "-a", address, "-n", "k8s.io" }
-  return daemons.start(dir, "containerd", { "containerd", "-c", dir.path .. "/config.toml" },
-    { "ctr", "-a", address, "version" }), ctr, address
-end
-
 local function docker(dir, address)
   local host = "unix://" .. dir.path .. "/d.sock"
   return daemons.start(dir, "dockerd", { "dockerd", "--data-root", dir.path .. "/d-root",
@@ -102,7 +83,7 @@ end
 test("containerd takes an image whole, and a second one without what it has", function()
   local dir <close> = scratch()
   local found <close> = daemons.programs(dir, programs, packages)
-  local server <close>, ctr = containerd(dir)
+  local server <close>, ctr = daemons.containerd(dir)
   check.ok(found and server)
   local import = with(ctr, "images", "import", "--snapshotter", "native", "-")
   local one = archive_of(dir, "one", { base, first })
@@ -122,7 +103,7 @@ end)
 test("docker takes an image whole, and a second one without the chain it has", function()
   local dir <close> = scratch()
   local found <close> = daemons.programs(dir, programs, packages)
-  local below <close>, _, address = containerd(dir)
+  local below <close>, _, address = daemons.containerd(dir)
   local server <close>, client = docker(dir, address)
   check.ok(found and below and server)
   local one, image = archive_of(dir, "one", { base, first })
@@ -298,7 +279,7 @@ end
 test("images.loaded: containerd gets what it lacks, once, and nothing broken", function()
   local dir <close> = scratch()
   local found <close> = daemons.programs(dir, programs, packages)
-  local server <close>, ctr, address = containerd(dir)
+  local server <close>, ctr, address = daemons.containerd(dir)
   check.ok(found and server)
   local target = { runtime = "containerd", env = { CONTAINERD_ADDRESS = address,
     CONTAINERD_SNAPSHOTTER = "native" } }
@@ -314,7 +295,7 @@ end)
 test("images.loaded: docker gets what it lacks, once, and nothing broken", function()
   local dir <close> = scratch()
   local found <close> = daemons.programs(dir, programs, packages)
-  local below <close>, _, address = containerd(dir)
+  local below <close>, _, address = daemons.containerd(dir)
   local server <close>, client = docker(dir, address)
   check.ok(found and below and server)
   local target = { runtime = "docker", env = { DOCKER_HOST = client[3] } }

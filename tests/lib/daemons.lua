@@ -73,4 +73,26 @@ function M.start(dir, name, argv, ready)
   return self
 end
 
+--- Start a containerd with directories and a socket of its own.
+-- @param dir table from lib.scratch
+-- @return a value that ends it when it closes; argv of a ctr that asks it; its address
+function M.containerd(dir)
+  local address = dir.path .. "/c.sock"
+  -- containerd 2 unpacks only for snapshotters that it is told of
+  check.ok(sys.write_file(dir.path .. "/config.toml", ([==[
+version = 2
+root = "%s/c-root"
+state = "%s/c-state"
+disabled_plugins = ["io.containerd.grpc.v1.cri"]
+[grpc]
+address = "%s"
+[[plugins."io.containerd.transfer.v1.local".unpack_config]]
+platform = "linux/amd64"
+snapshotter = "native"
+]==]):format(dir.path, dir.path, address)))
+  local ctr = { "ctr", "-a", address, "-n", "k8s.io" }
+  return M.start(dir, "containerd", { "containerd", "-c", dir.path .. "/config.toml" },
+    { "ctr", "-a", address, "version" }), ctr, address
+end
+
 return M
