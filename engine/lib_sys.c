@@ -11,6 +11,7 @@
 #include <libgen.h>
 #include <limits.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -425,27 +426,52 @@ static int sys_terminal_size(lua_State *L) {
   return 2;
 }
 
-/*** Ask on the terminal without echo. Blocks the whole program: for use before
-** a run starts.
-** @param prompt string
-** @return string, or nil, message, code without a terminal */
-static int sys_ask_secret(lua_State *L) {
-  const char *prompt = luaL_checkstring(L, 1);
-  FILE *tty = fopen("/dev/tty", "r+e");
-  if (tty == NULL)
-    return bind_fail(L, KB_ESYSTEM, "no terminal to ask for a password");
+static volatile sig_atomic_t ending; /* the signal that came at a prompt */
+
+static void note_ending(int signo) {
+  ending = signo;
+}
+
+/* Read a line while nothing is shown of it. A signal that ends us does so once
+** the terminal shows again what is typed. */
+static const char *read_hidden(FILE *tty, const char *prompt, char *line,
+                               int room) {
+  static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+  struct sigaction note = {.sa_handler = note_ending}, usual[4];
   struct termios shown, hidden;
   int fd = fileno(tty);
+  ending = 0;
+  for (size_t i = 0; i < KB_COUNT(signals); i++)
+    sigaction(signals[i], &note, &usual[i]);
   tcgetattr(fd, &shown);
   hidden = shown;
   hidden.c_lflag &= ~(tcflag_t)ECHO;
   tcsetattr(fd, TCSAFLUSH, &hidden); /* first: an answer may come at once */
   fputs(prompt, tty);
   fflush(tty);
-  char line[1024];
-  const char *got = fgets(line, sizeof line, tty);
+  const char *got = fgets(line, room, tty);
   tcsetattr(fd, TCSAFLUSH, &shown);
   fputs("\n", tty);
+  fflush(tty);
+  for (size_t i = 0; i < KB_COUNT(signals); i++)
+    sigaction(signals[i], &usual[i], NULL);
+  if (ending != 0)
+    raise(ending);
+  return got;
+}
+
+/*** Ask on the terminal without echo. Blocks the whole program: for use before
+** a run starts.
+** @param prompt string
+** @return string, or nil, message, code without a terminal */
+static int sys_ask_secret(lua_State *L) {
+  const char *prompt = luaL_checkstring(L, 1);
+  char line[1024];
+  FILE *tty = fopen("/dev/tty", "r+e");
+  if (tty == NULL)
+    return bind_fail(L, KB_ESYSTEM, "no terminal to ask for a password");
+  setvbuf(tty, NULL, _IONBF, 0); /* no copy of it stays behind */
+  const char *got = read_hidden(tty, prompt, line, sizeof line);
   fclose(tty);
   if (got == NULL)
     return bind_fail(L, KB_ECLOSED, "no password was given");

@@ -25,7 +25,7 @@ function M.find(name, dir, kind)
     if stat and stat.kind ~= "directory" then
       return base .. name
     end
-    tried[#tried + 1] = base .. name
+    tried[#tried + 1] = base .. name .. (stat and " (it is a directory)" or "")
   end
   err.raise("usage", ("there is no file %s"):format(table.concat(tried, " and no ")))
 end

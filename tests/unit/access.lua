@@ -95,3 +95,23 @@ end)
 test("an empty password for root is the login password, if there is one", function()
   check.contains(on_terminal { "abcdef", "" }, "root=fedcba")
 end)
+
+test("Ctrl-C at a prompt leaves a terminal that shows what is typed", function()
+  local path, guard <close> = temporary [[require("kb.core.sys").ask_secret("Password: ")]]
+  check.ok(guard)
+  local process, pipes = check.ok(proc.spawn { stderr = "inherit", argv = { "script", "-qec",
+    ("sh -c 'trap : INT; %s lua %s; echo status $?; stty -a'"):format(program.kbrun, path),
+    "/dev/null" } })
+  local out = ""
+  for chunk in function() return (pipes.stdout:read()) end do
+    out = out .. chunk
+    if out:find("Password: $") then
+      check.ok(pipes.stdin:write("\3"))
+    end
+  end
+  pipes.stdin:close()
+  pipes.stdout:close()
+  process:wait()
+  check.contains(out, "status 130")
+  check.contains(out, " echo ")
+end)

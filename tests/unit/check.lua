@@ -27,6 +27,7 @@ local mistakes = {
   { play('files.line(host, { "/f", line = "x", state = "gone" })'), 4,
     "one of present, absent" },
   { play('files.copy(host, { "/f", from = "none.conf" })'), 4, "there is no file" },
+  { play('files.copy(host, { "/f", from = "/etc" })'), 4, "no file /etc (it is a directory)" },
   { play('files.template(host, { "/f", from = "none.j2" })'), 4, "there is no file" },
   { play('files.template(host, { "/f", from = "bad.j2" })'), 1, "expected" },
   { play('files.template(host, { "/f", from = "prot.j2" })'), 2, 'did you mean "port"?' },
