@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -52,10 +53,14 @@ static void *work_thread(void *arg) {
   return NULL;
 }
 
+/* Signals are for the thread that runs Lua. */
 static int start_thread(struct job *job) {
   pthread_t thread;
   pthread_attr_t attr;
+  sigset_t all;
+  sigfillset(&all);
   pthread_attr_init(&attr);
+  pthread_attr_setsigmask_np(&attr, &all);
   pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
   pthread_attr_setstacksize(&attr, STACK);
   atomic_fetch_add(&job->holders, 1);
