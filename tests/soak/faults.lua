@@ -1,6 +1,6 @@
 -- Faults in the middle of site.lua: the others carry on where they may, the message names the
 -- cause, and after the repair the same command makes a whole cluster. KBRUN_SOAK_FAULT chooses one
--- of them by a word of its name.
+-- of these stories by a word of its name.
 local test = ...
 local check = require "lib.check"
 local events = require "lib.events"
@@ -179,26 +179,6 @@ faults.image = { before = function(g)
   end,
   says = "has no image k8s.gcr.io/kube%-proxy:v1.20.2", ready = {}, untouched = true }
 
--- HAProxy's gate, by itself: what it shows is no part of what the API's gate shows.
-local BALANCER = [[
-local kb = require "kb"
-local haproxy = kb.use "haproxy"
-kb.play { "balancer", hosts = "bastion", become = true, function(host)
-  kb.gate(host, { "m0 is not up", within = 120, fact = { "haproxy.servers", "masters" },
-    holds = function(servers) return servers and servers.m0 ~= "UP" end })
-  haproxy.gate(host, { "m0" })
-end }
-]]
-
-local function balancer_tells(g)
-  local path = g.dir .. "/balancer.lua"
-  check.ok(sys.write_file(path, BALANCER))
-  local r = program.run { program.kbrun, path, "-i", g.inventory }
-  check.equal(r.status, 4)
-  note("%s", (r.out:gsub("\n", "\n  # ")))
-  said(r.out, "m0 DOWN L4CON")
-end
-
 local RIGHT, WRONG = "/etc/etcd/pki/apiserver-etcd-client", "/etc/kubernetes/pki/front-proxy-client"
 
 local function replace_certificate(g, from, to)
@@ -210,10 +190,8 @@ end
 faults.certificate = { before = function(g)
     check.equal(run("site.lua", g.inventory), 0)
     replace_certificate(g, RIGHT, WRONG)
-    g.balancer = task.spawn(balancer_tells, g)
   end,
   repair = function(g)
-    g.balancer:join()
     replace_certificate(g, WRONG, RIGHT)
   end,
   says = "the API of m0 is ready: not so after 180 s.*k8s_kube%-apiserver[^\n]* ended with 1 at" }
@@ -268,9 +246,7 @@ local function story(name, ...)
   end)
 end
 
-story("a worker loses power", faults.power)
-story("the disk of a worker is full", faults.disk)
-story("the port of the API is taken, and then its master loses power", faults.port, faults.half)
-story("the bastion refuses connections for 30 s", faults.bastion)
-story("a wrong password, a bundle without an image, a wrong certificate", faults.password,
-  faults.image, faults.certificate)
+story("a worker without power, a full disk, a bastion that refuses connections for 30 s",
+  faults.power, faults.disk, faults.bastion)
+story("a wrong password, an image missing, a port taken, half of kubeadm, a wrong certificate",
+  faults.password, faults.image, faults.port, faults.half, faults.certificate)
