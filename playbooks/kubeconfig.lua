@@ -1,4 +1,5 @@
--- The administrator's kubeconfig on the bastion, and merged into that of this machine
+-- The administrator's kubeconfig on the bastion (another one that was there is kept beside it, with
+-- the time in its name), and merged into that of this machine
 -- (cluster.kubeconfig; none leaves it alone), where the API is reached as cluster.public_endpoint
 -- says. What other clusters have there stays, and so does the current context.
 local kb = require "kb"
@@ -11,7 +12,7 @@ kb.play { "kubeconfig", hosts = "bastion", become = true,
     local c = cluster.settings(host)
     bundle.installed(host, { "kubectl", path = "/var/lib/kbrun/debs", bundle = c.bundle })
     files.directory(host, { "/root/.kube", mode = "0700" })
-    files.file(host, { "/root/.kube/config", mode = "0600",
+    files.file(host, { "/root/.kube/config", mode = "0600", backup = true,
       content = pki.text(c.store, "admin", ".conf") })
   end }
 

@@ -15,6 +15,7 @@ local M = {}
 
 local SPINNER = { "⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏" }
 local REDRAW = 0.1 -- seconds
+local GAP = 2 -- columns between a step and what is said beside it
 
 --- A view for a terminal on standard output. Must be made in the task that outlives the run: it
 -- redraws from a background task of it.
@@ -52,7 +53,8 @@ function Live:_host_line(name, width)
   text = ("%s %6.1f s  %s"):format(text, task.now() - h.since, h.title)
   local rest = h.meter and h.meter:text() or h.last
   text = term.cut(text, width - 1)
-  return text, rest and term.cut("  " .. rest, width - 1 - (utf8.len(text) or #text))
+  local room = width - 1 - (utf8.len(text) or #text)
+  return text, rest and room > GAP and term.cut("  " .. rest, room) or nil
 end
 
 -- How far the plays that run are, and what has come of it so far.
