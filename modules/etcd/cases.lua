@@ -42,6 +42,13 @@ return {
     { "etcd.members", false } },
     args = { "m0", watch = { "/etc/default/etcd" }, first = true, interrupt = true },
     title = "restart etcd.service: /etc/default/etcd has changed" },
+  { "etcd.service", "it was never started: nobody is asked", given = { unit "active", since, changed,
+    { "file.exists", "/d/member", false } },
+    args = { "m0", watch = { "/etc/default/etcd" }, first = true, data = "/d" },
+    title = "restart etcd.service: /etc/default/etcd has changed" },
+  { "etcd.service", "it was started, and answers", given = { unit "active", since, changed,
+    { "file.exists", "/d/member", true }, members "m0 m1" }, same = "",
+    args = { "m0", watch = { "/etc/default/etcd" }, first = true, data = "/d" } },
   with(restart("others are healthy", "m0 m1 m2"),
     { title = "restart etcd.service: /etc/default/etcd has changed" }),
   with(restart("another one is ill", "m0 m1 -m2"), { refuses =

@@ -12,8 +12,8 @@ local etcdctl = config.etcdctl
 M.status = kb.fact {
   name = "etcd.status",
   command = function()
-    return etcdctl "endpoint health 2>&1; " .. etcdctl "member list 2>/dev/null; "
-      .. etcdctl "endpoint status -w fields 2>/dev/null"
+    return etcdctl "member list 2>/dev/null && { " .. etcdctl "endpoint health 2>&1; "
+      .. etcdctl "endpoint status -w fields 2>/dev/null; }"
   end,
   parse = function(out)
     local members = {}
@@ -51,7 +51,7 @@ M.members = kb.fact {
   name = "etcd.members",
   costly = true, -- a member that is away is waited for
   command = function()
-    return etcdctl "member list 2>/dev/null; " .. etcdctl "endpoint health --cluster 2>&1"
+    return etcdctl "member list 2>/dev/null && " .. etcdctl "endpoint health --cluster 2>&1"
   end,
   parse = function(out)
     local members, healthy, any = {}, {}, false

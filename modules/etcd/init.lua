@@ -29,6 +29,13 @@ local function interruption(change)
     or nil
 end
 
+-- The members as this one knows them; false also when it has never been started. What runs then is
+-- a package's etcd, which waits for other words on the same port: asking it takes 10 s.
+local function members_of(args, fact)
+  local never = args.data and not fact("file.exists", args.data .. "/member")
+  return not never and fact("etcd.members")
+end
+
 --- The service of a member. It is stopped or started again only while enough of the other members
 -- are healthy to go on without it.
 -- @param member string: the name that etcd knows it by; absent: the host's
@@ -36,6 +43,7 @@ end
 -- @param enabled boolean: whether it starts at boot
 -- @param watch list: what needs a restart when it changes
 -- @param first boolean: a member that answers is not started again, whatever has changed
+-- @param data path: where its data are: while there are none it is not asked who is healthy
 -- @param interrupt boolean: accept that the cluster may stop meanwhile
 M.service = kb.op {
   name = "etcd.service",
@@ -44,13 +52,14 @@ M.service = kb.op {
     { "enabled", "boolean", "whether it starts at boot", default = true },
     { "watch", "list", "what needs a restart when it changes", default = {} },
     { "first", "boolean", "a member that answers is not started again", default = false },
+    { "data", "path", "where its data are" },
     { "interrupt", "boolean", "accept that the cluster may stop meanwhile", default = false } },
   prepare = function(host, args)
     args.member = args.member or host.name
     return args
   end,
   plan = function(args, fact)
-    local watch = args.first and fact("etcd.members") and {} or args.watch
+    local watch = args.first and members_of(args, fact) and {} or args.watch
     local change, reason = kb.plan(systemd.unit, fact, { "etcd", state = args.state,
       enabled = args.enabled, watch = watch })
     if not change then
@@ -58,7 +67,7 @@ M.service = kb.op {
     end
     local verb = interruption(change)
     if verb and not args.interrupt then
-      quorum.guard(fact("etcd.members"), args.member, verb)
+      quorum.guard(members_of(args, fact), args.member, verb)
     end
     return change
   end,
@@ -119,7 +128,7 @@ function M.member(host, c)
   certificates(host, c)
   files.directory(host, { c.etcd.data_dir, owner = "etcd", group = "etcd", mode = "0700" })
   files.file(host, { SETTINGS, content = config.environment(c, member_of(c, host.name)) })
-  M.service(host, { watch = watched(host), first = true })
+  M.service(host, { watch = watched(host), first = true, data = c.etcd.data_dir })
 end
 
 --- Let a member that runs take up what was changed since it was started: for one host after the
