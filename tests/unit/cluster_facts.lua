@@ -29,6 +29,19 @@ https://10.0.0.11:2379 is unhealthy: failed to commit proposal: context deadline
   check.equal(parsed("etcd.members", "Error: context deadline exceeded\n", 1), false)
 end)
 
+test("an etcd that does not answer is waited for once", function()
+  stub.with_dir(function(dir)
+    check.ok(sys.write_file(dir .. "/etcdctl", "#!/bin/sh\necho asked >&2; exit 1\n", 493))
+    for _, name in ipairs { "etcd.members", "etcd.status" } do
+      local f = fact.find(name)
+      local r = stub.shell(("PATH=%s:$PATH; exec 2>&1; %s"):format(dir,
+        (f:ask():gsub("2>/dev/null", ""))))
+      check.equal(r.out, "asked\n", name)
+      check.equal(f.parse(r.out, r.code), false)
+    end
+  end)
+end)
+
 test("what HAProxy thinks of its servers", function()
   local head = "# pxname,svname,qcur,qmax,scur,smax,slim,stot,bin,bout,dreq,dresp,ereq,econ,eresp,"
     .. "wretr,wredis,status,weight\n"
