@@ -6,6 +6,10 @@ local kubectl = require "modules.kubectl"
 local stub = require "lib.stub"
 local sys = require "kb.core.sys"
 
+for module in ("containerd docker etcd haproxy images kubeadm kubelet metallb"):gmatch "%S+" do
+  require("modules." .. module)
+end
+
 local function parsed(name, out, code, ...)
   return fact.find(name).parse(out, code or 0, ...)
 end
@@ -158,4 +162,64 @@ test("the kubelet's arguments that kubeadm chose", function()
     { ["cgroup-driver"] = "systemd", ["network-plugin"] = "cni",
       ["pod-infra-container-image"] = "k8s.gcr.io/pause:3.2" })
   check.equal(parsed("kubelet.flags", ""), false)
+end)
+
+test("how a member of etcd sees itself", function()
+  local list = [[
+8e9e05c52164694, started, m1, https://10.0.0.11:2380, https://10.0.0.11:2379, false
+91bc3c398fb3c146, started, m0, https://10.0.0.10:2380, https://10.0.0.10:2379, false
+]]
+  local function status(health, leader)
+    return parsed("etcd.status", ("https://127.0.0.1:2379 is %s\n%s\"ClusterID\" : 7\n"
+      .. "\"Leader\" : %s\n"):format(health, list, leader))
+  end
+  check.equal(status("healthy: successfully committed proposal", "10"), { healthy = true,
+    leader = true, members = { "m0", "m1" } })
+  check.equal(status("unhealthy: failed to commit proposal", "0"), { healthy = false,
+    leader = false, members = { "m0", "m1" } })
+  check.equal(parsed("etcd.status", "Error: context deadline exceeded\n"), false)
+end)
+
+test("nodes by their state, also those that take no pods", function()
+  check.equal(parsed("kubeadm.nodes", "m0   Ready   master   3m   v1.20.2\n"
+    .. "w0   NotReady,SchedulingDisabled   <none>   1m   v1.20.2\n"),
+    { m0 = "Ready", w0 = "NotReady" })
+  check.equal(parsed("kubeadm.nodes", "", 1), false)
+end)
+
+-- fact, what is printed (and the exit status), what it means
+local answers = {
+  { "etcd.version", "etcd Version: 3.4.23\nGit SHA: Not provided\n", "3.4.23" },
+  { "etcd.version", "", false },
+  { "etcd.holds", "/registry/apiregistration.k8s.io/apiservices/v1.\n\n", true },
+  { "etcd.holds", "\n", false },
+  { "docker.version", "Docker version 20.10.24+dfsg1, build 5d6db84\n", "20.10.24" },
+  { "docker.version", "Docker version v29.0.1, build 1\n", "29.0.1" },
+  { "docker.version", "", false },
+  { "containerd.version", "containerd github.com/containerd/containerd 1.6.20~ds1 1.6.20\n",
+    "1.6.20" },
+  { "containerd.version", "containerd github.com/containerd/containerd/v2 v2.1.3 abc\n", "2.1.3" },
+  { "kubelet.healthy", "ok", true },
+  { "kubelet.healthy", "healthz check failed", false },
+  { "kubelet.cgroups", "cgroup2fs\n", 2 },
+  { "kubelet.cgroups", "tmpfs\n", 1 },
+  { "kubeadm.api", "ok", "ok" },
+  { "kubeadm.api", "[-]etcd failed: reason withheld\nreadyz check failed\n", false },
+  { "kubectl.get", '{"kind": "Node", "spec": {}}', { kind = "Node", spec = {} } },
+  { "kubectl.get", "", false, 1 },
+  { "images.kubeadm", "k8s.gcr.io/pause:3.2\nk8s.gcr.io/etcd:3.4.13-0\n",
+    { "k8s.gcr.io/pause:3.2", "k8s.gcr.io/etcd:3.4.13-0" } },
+  { "images.kubeadm", "", false, 127 },
+  { "metallb.maker", "Alibaba Cloud\n", "Alibaba Cloud" },
+  { "metallb.network", "2: eth0    inet 10.0.0.5/24 brd 10.0.0.255 scope global eth0\n",
+    "10.0.0.5/24" },
+  { "metallb.network", "", false },
+  { "metallb.secret", "secret/memberlist\n", true },
+  { "metallb.secret", "", false, 1 },
+}
+
+test("what programs answer in few words, and when they are not there", function()
+  for _, case in ipairs(answers) do
+    check.equal(parsed(case[1], case[2], case[4]), case[3], case[1] .. ": " .. case[2])
+  end
 end)
