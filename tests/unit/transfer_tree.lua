@@ -99,3 +99,42 @@ with("a file that changes while it is sent is not put in place", function(r, fro
   check.equal({ ok, code }, { nil, "EBADMSG" })
   check.equal(sys.stat(to), nil)
 end)
+
+with("a link, a directory or a mode that is new arrives, too, where all files are there",
+  function(r, from, to)
+    check.ok(r:put_tree { dir = from, path = to })
+    local function again()
+      local _, info = check.ok(r:put_tree { dir = from, path = to })
+      equal_trees(from, to)
+      return info
+    end
+    check.ok(sys.mkdir(from .. "/sub/new"))
+    check.equal(again(), { changed = true, sent = 0 })
+    check.ok(sys.symlink("plain", from .. "/other"))
+    check.equal(again(), { changed = true, sent = 0 })
+    check.ok(sys.remove(from .. "/other"))
+    check.ok(sys.symlink("run me", from .. "/other"))
+    check.equal(again(), { changed = true, sent = 0 })
+    check.ok(sys.chmod(from .. "/sub", 448))
+    check.equal(again(), { changed = true, sent = 0 })
+    check.equal(again(), { changed = false, sent = 0 })
+  end)
+
+with("a place that was there keeps its mode, and its directories their owners",
+  function(r, from, to)
+    check.ok(sys.mkdir(to .. "/sub"))
+    check.ok(sys.chmod(to, tonumber("1770", 8)))
+    local root = sys.self().uid == 0
+    if root then
+      check.equal(program.run({ "chown", "nobody", to, to .. "/sub" }).status, 0)
+    end
+    check.ok(r:put_tree { dir = from, path = to })
+    check.equal(check.ok(sys.stat(to)).mode, tonumber("1770", 8))
+    local owner = sys.stat(to).uid
+    check.equal(sys.stat(to .. "/sub").uid, owner)
+    check.ok(not root or owner ~= 0)
+    if root then
+      check.ok(r:put_tree { dir = from, path = to, owner = "root" })
+      check.equal({ sys.stat(to).uid, sys.stat(to .. "/sub").uid }, { 0, 0 })
+    end
+  end)

@@ -2,7 +2,8 @@
 --
 -- It is unpacked beside its place, compared by digests, and then each file is renamed into place;
 -- a whole new directory is renamed at once. Files that are there already are not sent. What the
--- host has and we have not stays.
+-- host has and we have not stays; so do the mode of the place itself, and the owners of directories
+-- unless others are asked for.
 local ending = require "kb.ending"
 local quote = require "kb.quote"
 local request = require "kb.transfer.request"
@@ -17,14 +18,14 @@ local SUMS = ".kbrun.sums"
 
 local PIECE = 256 * 1024
 
--- p the place, u and g owner and group. First the state of what is there: digest, mode, owner and
--- group of each file.
+-- p the place, u and g owner and group. First the state of what is there, in records: E of
+-- everything, T and L of a link and what it points at, and the digests of files.
 local state_script = [==[
 [ -e "$p" ] || exit 0
 [ -d "$p" ] || { printf '%s is not a directory\n' "$p" >&2; exit 61; }
 cd "$p" || exit 65
-find . -type f ! -name '.kbrun.*' -printf '%m %u %g %p\0'
-printf '\0'
+find . ! -name '.kbrun.*' -printf 'E%y %m %u %g %p\0'
+find . -type l ! -name '.kbrun.*' -printf 'T%p\0L%l\0'
 find . -type f ! -name '.kbrun.*' -exec sha256sum -z -- {} +
 ]==]
 
@@ -39,25 +40,27 @@ trap 'rm -rf "$t"' EXIT
 trap 'exit 65' HUP INT TERM
 mkdir "$t/new" && cd "$t/new" || exit 65
 tar -x -p -f - || exit 65
-mv .kbrun.sums ../sums && sha256sum -c --quiet --strict ../sums >&2 || exit 64
+mv .kbrun.sums ../sums || exit 65
+[ ! -s ../sums ] || sha256sum -c --quiet --strict ../sums >&2 || exit 64
 [ -z "$u$g" ] || chown -h -R "$u${g:+:$g}" . || exit 65
 sync -f . || exit 65
 if [ ! -d "$p" ]; then
   mv -T "$t/new" "$p" || exit 65
 else
   find . -type d -exec sh -c '
-    p=$1 found={
-    shift
+    p=$1 o=$2 found={
+    shift 2
     for d do
       [ -d "$d" ] || continue # moved with the one above it
       if [ ! -d "$p/$d" ]; then
         mv -T "$d" "$p/$d" || exit 1
       else
-        chmod --reference="$d" "$p/$d" && chown --reference="$d" "$p/$d" &&
+        { [ "$d" = . ] || chmod --reference="$d" "$p/$d"; } &&
+          { [ -z "$o" ] || chown -- "$o" "$p/$d"; } &&
           find "$d" -mindepth 1 -maxdepth 1 ! -type d -exec mv -f -t "$p/$d" -- "$found}" + ||
           exit 1
       fi
-    done' sh "$p" {} + || exit 65
+    done' sh "$p" "$u${g:+:$g}" {} + || exit 65
 fi
 sync -f "$p"
 ]==]
@@ -106,26 +109,37 @@ local function digest_all(dir, entries)
   return true
 end
 
--- path -> { mode, owner, group, digest } from what state_script printed.
+local kinds = { f = "file", d = "directory", l = "link" }
+
+-- path -> { kind, mode, owner, group, digest, to } from what state_script printed.
 local function parse_state(text)
-  local found = {}
-  local files, sums = text:match("^(.-%z)%z(.*)$")
-  if not files then
-    files, sums = "", text:gsub("^%z", "")
-  end
-  for mode, owner, group, path in files:gmatch("(%d+) (%S+) (%S+) %./(%Z+)%z") do
-    found[path] = { mode = tonumber(mode, 8), owner = owner, group = group }
-  end
-  for digest, path in sums:gmatch("(%x+)  %./(%Z+)%z") do
-    if found[path] then
-      found[path].digest = digest
+  local found, at = {}, nil
+  for record in text:gmatch("(%Z*)%z") do
+    local kind, mode, owner, group, path = record:match("^E(%a) (%d+) (%S+) (%S+) %./(.+)$")
+    local digest, of = record:match("^(%x+)  %./(.+)$")
+    if kind then
+      found[path] = { kind = kinds[kind], mode = tonumber(mode, 8), owner = owner, group = group }
+    elseif record:sub(1, 1) == "T" then
+      at = record:sub(4)
+    elseif record:sub(1, 1) == "L" then
+      found[at].to = record:sub(2)
+    elseif digest and found[of] then
+      found[of].digest = digest
     end
   end
   return found
 end
 
+local PERMISSIONS = tonumber("777", 8) -- of directories: what is above is inherited from others
+
 local function same(entry, there, spec)
-  return there and there.digest == entry.digest and there.mode == entry.mode
+  if not there or there.kind ~= entry.kind then
+    return false
+  elseif entry.kind == "link" then
+    return there.to == entry.to
+  end
+  local mask = entry.kind == "directory" and PERMISSIONS or -1
+  return there.digest == entry.digest and there.mode & mask == entry.mode & mask
     and (not spec.owner or spec.owner == there.owner)
     and (not spec.group or spec.group == there.group)
 end
@@ -134,10 +148,11 @@ end
 local function choose(entries, there, spec)
   local chosen, sums, bytes, changed = {}, {}, 0, false
   for _, entry in ipairs(entries) do
+    local differs = not same(entry, there[entry.path], spec)
+    changed = changed or differs
     if entry.kind ~= "file" then
       chosen[#chosen + 1] = entry
-    elseif not same(entry, there[entry.path], spec) then
-      changed = true
+    elseif differs then
       chosen[#chosen + 1] = entry
       bytes = bytes + entry.size
       local path = entry.path:gsub("[\\\n]", { ["\\"] = "\\\\", ["\n"] = "\\n" })
