@@ -14,7 +14,7 @@ local kills = math.tointeger(tonumber(sys.getenv "KBRUN_SOAK_KILLS" or "")) or 1
 local seed = math.tointeger(tonumber(sys.getenv "KBRUN_SOAK_SEED" or "")) or os.time()
 
 -- A whole run takes about this long on two idle cores; a kill comes somewhere in it.
-local WHOLE = 200
+local WHOLE = 150
 
 local function command(inventory)
   return { program.kbrun, "playbooks/site.lua", "-i", inventory, "--json" }
