@@ -248,9 +248,10 @@ end
 --- Refuse within an operation's plan: what is asked cannot or should not be done.
 -- @param message string
 -- @param hint string: what to do about it
+-- @param evidence string or nil: what was found
 -- @raise kb.err of kind failed
-function M.refuse(message, hint)
-  err.raise("failed", message, { hint = hint })
+function M.refuse(message, hint, evidence)
+  err.raise("failed", message, { hint = hint, evidence = evidence })
 end
 
 --- What a plan needs is not there: refuse. But in a dry run that has foretold something that may

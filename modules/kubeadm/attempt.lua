@@ -38,7 +38,8 @@ function M.wait()
   return "d=" .. M.dir .. "\n" .. FOLLOW
 end
 
---- Shell text that prints how the last attempt stands: `running`, `failed`, `done`, or nothing.
+--- Shell text that prints how the last attempt stands: `running`, `failed`, `done`, or nothing; and
+-- why it failed, on lines that begin with `says`. What else is in its log may be a key.
 -- @return string
 function M.state()
   return ([[
@@ -46,7 +47,10 @@ d=%s
 if [ -e "$d/attempt" ]; then
   if systemctl -q is-active %s; then echo running
   elif [ "$(cat "$d/code" 2>/dev/null)" = 0 ]; then echo done
-  else echo failed; fi
+  else
+    echo failed
+    grep -E '^error |\[ERROR ' "$d/log" 2>/dev/null | tail -n 4 | cut -c1-220 | sed 's/^/says /'
+  fi
 fi]]):format(M.dir, UNIT)
 end
 

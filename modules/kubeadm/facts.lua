@@ -6,7 +6,8 @@ local M = {}
 
 --- How far a host is on its way into a cluster.
 -- @return table: master, joined (boolean: it has the kubelet's credentials), half (boolean: an
--- attempt has failed or was broken off in the middle), running (boolean: one is under way)
+-- attempt has failed or was broken off in the middle), running (boolean: one is under way), says
+-- (why the attempt failed, as kubeadm said; absent where it said nothing)
 M.node = kb.fact {
   name = "kubeadm.node",
   command = function()
@@ -20,16 +21,18 @@ done
 true]]
   end,
   parse = function(out)
-    local has = {}
+    local has, says = {}, {}
     for line in out:gmatch("[^\n]+") do
       has[line] = true
+      says[#says + 1] = line:match("^says%s+(.*)")
     end
     local master = has["manifests/kube-apiserver.yaml"] == true
     local joined = has["kubelet.conf"] == true
     local begun = master or joined or has["bootstrap-kubelet.conf"] == true
     local running = has.running == true
     return { master = master, joined = joined and not running, running = running,
-      half = begun and not running and (has.failed == true or not joined) }
+      half = begun and not running and (has.failed == true or not joined),
+      says = says[1] and table.concat(says, "\n") }
   end,
   bare = { master = false, joined = false, half = false, running = false },
 }

@@ -28,7 +28,7 @@ local function refuse_half(now, args)
       .. "host, and it cannot take up where it stopped",
       ("kbrun playbooks/reset.lua --limit %s puts this node alone back (certificates, images and "
         .. "etcd stay); then run again. %s/log has kubeadm's last words"):format(
-        args.host or "HOST", attempt.dir))
+        args.host or "HOST", attempt.dir), now.says)
   end
 end
 

@@ -3,6 +3,7 @@ local test = ...
 local check = require "lib.check"
 local fact = require "kb.fact"
 local kubectl = require "modules.kubectl"
+local scratch = require "lib.scratch"
 local stub = require "lib.stub"
 local sys = require "kb.core.sys"
 
@@ -73,6 +74,18 @@ test("how far a host is, and how its last attempt ended", function()
     check.equal({ now.master, now.joined, now.half, now.running }, { table.unpack(case, 2) },
       case[1])
   end
+end)
+
+test("an attempt that failed says why, and tells no keys", function()
+  local dir <close> = scratch()
+  local command = fact.find("kubeadm.node").command():gsub("/var/lib/kbrun/kubeadm", dir.path)
+  check.ok(sys.write_file(dir.path .. "/attempt", "kubeadm init\n"))
+  check.equal(parsed("kubeadm.node", stub.shell(command).out).says, nil)
+  check.ok(sys.write_file(dir.path .. "/log", "[upload-certs] Using certificate key:\n0123\n"
+    .. "\t[ERROR Port-6443]: Port 6443 is in use\nerror execution phase preflight: failed\n"
+    .. "To see the stack\n"))
+  check.equal(parsed("kubeadm.node", stub.shell(command).out).says,
+    "[ERROR Port-6443]: Port 6443 is in use\nerror execution phase preflight: failed")
 end)
 
 test("the pod networks of nodes, of which one has none yet", function()
