@@ -32,11 +32,12 @@ local function digest_of(args, fact)
 end
 
 -- GNU tar does not follow names out of the directory; an archive that has such is refused whole.
+-- Directories that are there keep their modes: that of the archive's "." may be anything.
 local UNPACK = [[
 if tar -tf %s | grep -qE '^/|(^|/)\.\.(/|$)'; then
   echo 'the archive has names that lead out of the directory' >&2; exit 1
 fi
-tar -xf %s -C %s --no-same-owner --strip-components=%d]]
+tar -xf %s -C %s --no-overwrite-dir --no-same-owner --strip-components=%d]]
 
 local function unpacking(args)
   local dir = kb.quote(args.path)

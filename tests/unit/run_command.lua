@@ -120,6 +120,21 @@ test("what a playbook prints is an event: masked, and JSON among JSON", function
   check.equal({ r.host, r.text }, { "here", "say\t1\t***" })
 end)
 
+test("an archive does not change the directory that it is unpacked to", function()
+  local dir <close> = scratch()
+  local made = program.run { "sh", "-ec", ("cd %s; mkdir -m 700 a; mkdir -p a/bin to/bin; "
+    .. "echo x >a/bin/x; chmod 777 a/bin; tar -C a -cf a.tar .; chmod 755 to to/bin"):format(
+      dir.path) }
+  check.equal(made.status, 0, made.err)
+  local r = ground(dir.path).run(play("p", "here",
+    'files.archive(host, { dir .. "/to", from = dir .. "/a.tar" })'))
+  check.equal(r.status, 0, r.out)
+  check.ok(sys.stat(dir.path .. "/to/bin/x"))
+  for _, path in ipairs { "/to", "/to/bin" } do
+    check.equal(check.ok(sys.stat(dir.path .. path)).mode, tonumber("755", 8))
+  end
+end)
+
 test("a preview has nothing to verify", function()
   local dir <close> = scratch()
   local r = ground(dir.path).run(one_file, "--dry-run", "--verify")
