@@ -449,16 +449,22 @@ static void interrupt(lua_State *L, lua_Debug *at) {
   raise_cancelled(L, t);
 }
 
-static void look(int signo) {
+/* Whether nobody has come to read a signal that ends us, or the task was
+** cancelled before it began to run on and on. */
+static bool is_to_end(const struct task *t) {
   sigset_t pending;
+  if (t->cancelled && t->shields == 0)
+    return true;
+  return sigpending(&pending) == 0 &&
+         (sigismember(&pending, SIGINT) || sigismember(&pending, SIGTERM) ||
+          sigismember(&pending, SIGHUP));
+}
+
+static void look(int signo) {
   (void)signo;
-  if (running == NULL || !looked) {
+  if (running == NULL || !looked)
     looked = 1;
-    return;
-  }
-  if (sigpending(&pending) == 0 &&
-      (sigismember(&pending, SIGINT) || sigismember(&pending, SIGTERM) ||
-       sigismember(&pending, SIGHUP)))
+  else if (is_to_end(task_self(running)))
     lua_sethook(running, interrupt,
                 LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
 }
