@@ -140,6 +140,14 @@ local function lose(self)
   end
 end
 
+-- Kill what outlives a command that was to end. What it has written until then is not taken for the
+-- next command's; if it does not go, the shell is not used again.
+local function kill_left(self, pid)
+  local r = self:run(("for i in 1 2 3 4 5; do kill -KILL -%s 2>/dev/null || exit 0; sleep 0.1; done"
+    .. "; exit 1"):format(pid), { discard = true, timeout = GRACE })
+  self.dirty = not r or r.code ~= 0
+end
+
 -- End the command of a request that is not over: by TERM, then by KILL. When that is not to be had,
 -- the shell is closed, upon which its watcher ends the command.
 local function stop(self, request)
@@ -150,7 +158,7 @@ local function stop(self, request)
       break
     end
     if self:_await(request) then
-      return
+      return request.left and kill_left(self, request.left)
     end
   end
   self.orphan = request.pid
@@ -285,7 +293,7 @@ function Shell:run(text, opts)
   elseif not ok then
     return broken(self, request, opts, message, code)
   end
-  self.dirty = request.left
+  self.dirty = request.left ~= nil
   return request:result()
 end
 

@@ -230,6 +230,16 @@ each("one that ignores TERM is ended by KILL, and the shell lives on", function(
   check.equal(check.ok(sh:run "echo next").out, "next\n")
 end)
 
+each("what ignores the end of its command is killed, and writes into no other", function(sh)
+  local _, _, code, so_far = sh:run("(trap '' TERM; while :; do echo late; done) & echo $!; "
+    .. "sleep 300", { timeout = 0.3 })
+  check.equal(code, "ETIMEDOUT")
+  check.equal(running(tonumber(so_far.out:match "%d+")), false)
+  for _ = 1, 5 do
+    check.equal(check.ok(sh:run "echo next").out, "next\n")
+  end
+end)
+
 each("a cancelled task ends its command", function(sh)
   local pid
   local t = task.spawn(function()

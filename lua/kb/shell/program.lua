@@ -59,7 +59,7 @@ finish() {
   stop KILL "$1"
 }
 report() {
-  kill -0 "-$u" && left=1 || left=0
+  kill -0 "-$u" && left=$u || left=
   printf "\001$mark:%s\n" "$1" >&7
   if [ "$s" -gt 128 ]; then
     printf "\001$mark:%s:jobs:%s\n" "$1" "$u" >&6

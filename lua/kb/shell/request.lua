@@ -74,9 +74,9 @@ function Request:take(kind, data)
 end
 
 --- Take a marker:
--- NUMBER on stderr; on stdout NUMBER:jobs:PID before the list of jobs, NUMBER:end:STATUS:LEFT,
--- NUMBER:pid:PID, NUMBER:ready, from time to time NUMBER:on, and from a new shell
--- NUMBER:hello:UID:TOOLS.
+-- NUMBER on stderr; on stdout NUMBER:jobs:PID before the list of jobs, NUMBER:end:STATUS:LEFT
+-- (the PID when processes of it are left), NUMBER:pid:PID, NUMBER:ready, from time to time
+-- NUMBER:on, and from a new shell NUMBER:hello:UID:TOOLS.
 -- @param kind string: "out" or "err"
 -- @param text string: the marker without its prefix
 function Request:mark(kind, text)
@@ -90,7 +90,7 @@ function Request:mark(kind, text)
     self.listing, self.jobs, self.pid = true, "", a
   elseif word == "end" then
     self.listing = false
-    self.status, self.left = tonumber(a), b == "1"
+    self.status, self.left = tonumber(a), b ~= "" and b or nil
     self.seen.out = not self.streamed
     self.ended = true
     if self.opts.on_end then
