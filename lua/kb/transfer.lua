@@ -4,6 +4,7 @@
 -- its owner and mode, is compared by digest, synced and renamed. What the host has already is not
 -- sent; a long transfer that broke goes on where it ended.
 local get = require("kb.transfer.get").get
+local part = require "kb.transfer.part"
 local quote = require "kb.quote"
 local request = require "kb.transfer.request"
 local source = require "kb.transfer.source"
@@ -124,7 +125,7 @@ local function send(remote, spec, data, values)
 end
 
 local function put_large(remote, spec, data, values)
-  values.n = data.identity:sub(1, 32)
+  values.k, values.n = part.place(spec.path), data.identity:sub(1, 32)
   local at, tool, code = probe(remote, spec, data, values)
   if not at or at == true then
     return at, at and { changed = false, sent = 0 } or tool, code

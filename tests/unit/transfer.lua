@@ -9,6 +9,12 @@ local shells = require "lib.shells"
 local sys = require "kb.core.sys"
 local task = require "kb.core.task"
 
+-- The path of what is kept of a file of this content, or this identity, on its way.
+local function part_of(dir, name, digest)
+  return ("%s/.kbrun.%s.%s.part"):format(dir, crypto.digest("sha256", name):sub(1, 8),
+    digest:sub(1, 32))
+end
+
 -- Each test has a connection and a directory of its own.
 local function with(name, fn, shell)
   test(name, function()
@@ -80,12 +86,12 @@ end)
 with("what was sent before a break is not sent again", function(r, dir)
   local text = crypto.random(1 << 20)
   local path, digest = dir .. "/big", crypto.digest("sha256", text)
-  local part = dir .. "/.kbrun." .. digest:sub(1, 32) .. ".part"
+  local part = part_of(dir, "big", digest)
   check.ok(sys.write_file(part, text:sub(1, 1000000)))
   local _, info = check.ok(r:put { path = path, content = text })
   check.equal(info.sent, #text - 1000000)
   check.equal(sys.read_file(path) == text, true)
-  check.ok(sys.write_file(part, ("x"):rep(1000000)))
+  check.ok(sys.write_file(part_of(dir, "big2", digest), ("x"):rep(1000000)))
   check.ok(r:put { path = path .. "2", content = text })
   check.equal(sys.read_file(path .. "2") == text, true)
 end)
@@ -111,13 +117,39 @@ end)
 
 with("another's file in the place of a part is not written to", function(r, dir)
   local text = crypto.random(100000)
-  local part = dir .. "/.kbrun." .. crypto.digest("sha256", text):sub(1, 32) .. ".part"
+  local part = part_of(dir, "big", crypto.digest("sha256", text))
   check.ok(sys.write_file(dir .. "/victim", "precious"))
   check.ok(sys.symlink(dir .. "/victim", part))
   check.ok(r:put { path = dir .. "/big", content = text })
   check.equal(sys.read_file(dir .. "/victim"), "precious")
   check.equal(sys.read_file(dir .. "/big") == text, true)
   check.equal(sys.stat(dir .. "/big", false).kind, "file")
+end)
+
+with("what is left of another content is removed, both ways", function(r, dir)
+  local text, old = crypto.random(100000), crypto.digest("sha256", "old")
+  check.ok(sys.mkdir(dir .. "/sub"))
+  check.ok(sys.write_file(part_of(dir, "big", old), "useless"))
+  check.ok(sys.write_file(part_of(dir, "other", old), "another's"))
+  check.ok(r:put { path = dir .. "/big", content = text })
+  check.equal({ sys.stat(part_of(dir, "big", old)), sys.read_file(part_of(dir, "other", old)) },
+    { nil, "another's" })
+  check.ok(sys.write_file(part_of(dir .. "/sub", "here", old), "useless"))
+  check.ok(r:get { path = dir .. "/big", to = dir .. "/sub/here" })
+  check.equal(sys.list(dir .. "/sub"), { "here" })
+  check.ok(sys.remove(part_of(dir, "other", old)))
+end)
+
+with("one file goes to two places in a directory at the same time", function(r, dir)
+  local text, puts = crypto.random(1 << 20), {}
+  check.ok(sys.write_file(dir .. "/source", text))
+  for i = 1, 3 do
+    puts[i] = task.spawn(r.put, r, { path = dir .. "/" .. i, file = dir .. "/source" })
+  end
+  for i = 1, 3 do
+    check.ok(puts[i]:join())
+    check.equal(sys.read_file(dir .. "/" .. i) == text, true)
+  end
 end)
 
 with("what cannot be replaced is refused, with a reason", function(r, dir)
@@ -292,8 +324,7 @@ with("a link in the place of a part is not written through", function(r, dir)
   check.ok(sys.write_file(dir .. "/victim", "precious"))
   local stat = r:run(("stat -c %%d.%%i.%%Y %s/there"):format(dir)).out:gsub("\n", "")
   local identity = crypto.digest("sha256", ("here\0%s/there\0%d\0%s"):format(dir, #text, stat))
-  check.ok(sys.symlink(dir .. "/victim", ("%s/.kbrun.%s.%s.part"):format(dir, identity:sub(1, 32),
-    crypto.digest("sha256", "here"):sub(1, 8))))
+  check.ok(sys.symlink(dir .. "/victim", part_of(dir, "here", identity)))
   check.ok(r:get { path = dir .. "/there", to = dir .. "/here" })
   check.equal(sys.read_file(dir .. "/victim"), "precious")
   check.equal({ sys.stat(dir .. "/here", false).kind, sys.read_file(dir .. "/here") == text },

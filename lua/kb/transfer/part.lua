@@ -1,7 +1,7 @@
 --- A local file on its way: what has come of it is kept under a name of its own until all is there.
 --
--- The name tells what it is a part of, so that a later transfer of the same goes on where this one
--- ended, and one of other content does not.
+-- The name tells where it is to be and what it is a part of, so that a later transfer of the same
+-- goes on where this one ended, and one of other content takes its place.
 local crypto = require "kb.core.crypto"
 local sys = require "kb.core.sys"
 local task = require "kb.core.task"
@@ -12,22 +12,42 @@ local PRIVATE = 384 -- 0600: who knows what is in it
 
 local PIECE = 1 << 20
 
+--- How the name of a part says where it is to be.
+-- @param path string: ending in a name
+-- @return string: eight hexadecimal digits
+function M.place(path)
+  return crypto.digest("sha256", path:match "[^/]+$" or path):sub(1, 8)
+end
+
 local Part = {}
 Part.__index = Part
 Part.__name = "kb.part"
 
--- Several files of the same content may be on their way to one directory.
+-- The directory, and the beginning and the whole of the part's name in it.
 local function name_of(path, identity)
-  local dir, name = path:match("^(.*/)([^/]*)$")
-  local which = crypto.digest("sha256", name or path):sub(1, 8)
-  return ("%s.kbrun.%s.%s.part"):format(dir or "", identity:sub(1, 32), which)
+  local dir = path:match "^.*/" or ""
+  local beginning = (".kbrun.%s."):format(M.place(path))
+  return dir, beginning, beginning .. identity:sub(1, 32) .. ".part"
+end
+
+local function is_mine(path)
+  local stat = sys.stat(path, false)
+  return stat and stat.kind == "file" and stat.uid == sys.self().uid and stat
+end
+
+-- Parts of what was to be there before are of no use.
+local function remove_others(dir, beginning, name)
+  for _, other in ipairs(sys.list(dir == "" and "." or dir) or {}) do
+    if other:sub(1, #beginning) == beginning and other ~= name and is_mine(dir .. other) then
+      sys.remove(dir .. other)
+    end
+  end
 end
 
 -- What came before, unless somebody else may have made it.
 local function size_before(path, most)
-  local stat = sys.stat(path, false)
-  local mine = stat and stat.kind == "file" and stat.uid == sys.self().uid and stat.size <= most
-  return mine and stat.size or 0
+  local stat = is_mine(path)
+  return stat and stat.size <= most and stat.size or 0
 end
 
 local function hash_before(path, hash)
@@ -44,8 +64,10 @@ end
 -- @param size integer
 -- @return part, to be closed: at (bytes that are there), write, drop, place; or nil, message, code
 function M.open(path, identity, size)
-  local self = setmetatable({ to = path, path = name_of(path, identity), size = size,
+  local dir, beginning, name = name_of(path, identity)
+  local self = setmetatable({ to = path, path = dir .. name, size = size,
     hash = crypto.hash("sha256") }, Part)
+  remove_others(dir, beginning, name)
   self.at = size_before(self.path, size)
   if self.at > 0 then
     hash_before(self.path, self.hash)

@@ -1,7 +1,8 @@
 --- What runs on a host to receive and send files: POSIX sh, given its values as variables.
 --
 -- f the path, d its directory, h and s the SHA-256 (empty: not known yet) and size that the content
--- must have, n the name of what is kept of it when it does not come to its end, u, g and m
+-- must have, k and n the place and the content in the name of what is kept of it when it does not
+-- come to its end, u, g and m
 -- the owner, group and mode wanted (empty: as before, or whose who writes it and 644), v a check of
 -- the temporary file $t, b the suffix of a backup, z a decompressor or cat.
 local quote = require "kb.quote"
@@ -85,12 +86,12 @@ place
 printf changed
 ]==]
 
--- A part that came before is kept under a name of its own. It is used only when nobody else can
--- have made it.
+-- A part that came before is kept under a name of its own (kb.transfer.part). It is used only when
+-- nobody else can have made it.
 local part = [==[
-t=$d/.kbrun.$n.part
+t=$d/.kbrun.$k.$n.part
 mine() {
-  [ -f "$t" ] && [ ! -L "$t" ] && [ -O "$t" ]
+  [ -f "${1:-$t}" ] && [ ! -L "${1:-$t}" ] && [ -O "${1:-$t}" ]
 }
 ]==]
 
@@ -113,6 +114,9 @@ local receive = part .. [==[
 hasher=sha256sum
 openssl dgst -sha256 -r </dev/null >/dev/null 2>&1 && hasher="openssl dgst -sha256 -r"
 umask 077
+for x in "$d/.kbrun.$k."*.part; do
+  [ "$x" = "$t" ] || ! mine "$x" || rm -f "$x"
+done
 if [ "$at" = 0 ]; then
   rm -f "$t"
   set -C
