@@ -73,8 +73,10 @@ static int ask(lua_State *L) {
   lua_pushvalue(L, 1);
   lua_createtable(L, d->count, 0);
   for (int i = 0; i < d->count; i++) {
+    const void *text =
+        d->prompts[i].text; /* of char in 1.10, unsigned in 1.11 */
     lua_createtable(L, 0, 2);
-    lua_pushlstring(L, d->prompts[i].text, d->prompts[i].length);
+    lua_pushlstring(L, text, d->prompts[i].length);
     lua_setfield(L, -2, "text");
     lua_pushboolean(L, d->prompts[i].echo);
     lua_setfield(L, -2, "echo");
@@ -84,11 +86,11 @@ static int ask(lua_State *L) {
   for (int i = 0; lua_istable(L, -1) && i < d->count; i++) {
     size_t len = 0;
     lua_rawgeti(L, -1, i + 1);
-    const char *text = lua_tolstring(L, -1, &len);
+    const char *reply = lua_tolstring(L, -1, &len);
     d->responses[i].text =
-        text != NULL ? ssh_alloc(len + 1, d->abstract) : NULL;
+        reply != NULL ? ssh_alloc(len + 1, d->abstract) : NULL;
     if (d->responses[i].text != NULL) {
-      memcpy(d->responses[i].text, text, len);
+      memcpy(d->responses[i].text, reply, len);
       d->responses[i].length = (unsigned)len;
     }
     lua_pop(L, 1);

@@ -18,7 +18,7 @@ end
 local function build(compiler, kind, flags)
   local dir = ("%s/%s-%s"):format(top, compiler, kind)
   run { "cmake", "-S", ".", "-B", dir, "-G", "Ninja", "-DCMAKE_C_COMPILER=" .. compiler,
-    table.unpack(flags) }
+    "-DCMAKE_COMPILE_WARNING_AS_ERROR=ON", table.unpack(flags) }
   run { "ninja", "-C", dir, "-j2" }
   return dir .. "/kbrun"
 end
