@@ -118,7 +118,7 @@ function M.plan(args, fact)
     function(ask)
       return kb.plan(systemd.unit_file, ask, { M.UNIT, content = M.definition })
     end,
-  })
+  }, "configure the pod network in /etc/cni")
 end
 
 return M

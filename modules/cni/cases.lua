@@ -51,10 +51,9 @@ local two = { cidr = "10.244.2.0/24", via = "10.0.0.22" }
 
 return {
   { "cni.bridge", "a bare node", given = bare, args = args(one),
-    title = "create directory /etc/cni/net.d; create /etc/cni/net.d/10-bridge.conflist; "
-      .. "create /etc/cni/pod-routes; create /etc/systemd/system/pod-routes.service" },
+    title = "configure the pod network in /etc/cni" },
   { "cni.bridge", "a node more", given = made "10.244.1.0/24", args = args(one, two),
-    title = "change /etc/cni/pod-routes", diff = "@@ -1,1 +1,2 @@\n"
+    title = "configure the pod network in /etc/cni", diff = "@@ -1,1 +1,2 @@\n"
       .. " ip route replace 10.244.1.0/24 via 10.0.0.21\n"
       .. "+ip route replace 10.244.2.0/24 via 10.0.0.22" },
   { "cni.bridge", "is as asked", given = made("10.244.1.0/24", "10.244.2.0/24"),
@@ -63,8 +62,7 @@ return {
   { "cni.bridge", "what nobody knows yet", given = bare, again = false,
     args = { kb.unknown "known after the nodes have joined",
       routes = kb.unknown "known after the nodes have joined" },
-    title = "create directory /etc/cni/net.d; create /etc/cni/net.d/10-bridge.conflist; "
-      .. "create /etc/cni/pod-routes; create /etc/systemd/system/pod-routes.service" },
+    title = "configure the pod network in /etc/cni" },
   { "cni.bridge", "no network", given = bare, args = { "10.244.0.0" },
     refuses = "10.244.0.0 is no network of pods" },
   { "cni.bridge", "by way of a name", given = bare,
