@@ -13,7 +13,7 @@ M.statuses = {
   { "failed", 4, "a host failed" },
   { "interrupted", 5, "interrupted" },
   { "changes", 10, "with --exit-code: there is something to do" },
-  { "broken", 70, "a bug in kbrun, or no memory" },
+  { "broken", 70, "a bug in kbrun, no memory, or output that could not be written" },
 }
 for _, row in ipairs(M.statuses) do
   M.exit[row[1]] = row[2]

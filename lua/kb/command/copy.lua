@@ -130,10 +130,11 @@ return {
   summary = "bring a file or directory to many hosts, or get a file from each",
   description = [[
 FROM is a local file or directory, TO its path on the hosts; a TO that ends with / is a directory to
-put the file into. A file arrives whole or not at all, and is not sent where it is already; what
-came of a large one before the connection was lost is not sent again. With --fetch, FROM is a file
-on the hosts and TO a local directory, which gets one file per host, named like it. Both can be said
-as with scp: kbrun copy FILE 'web*:/etc/motd', kbrun copy 'web*:/etc/motd' DIRECTORY.]],
+put the file into. A file that is new there has the mode 0644 unless --mode says otherwise; those of
+a directory keep theirs. A file arrives whole or not at all, and is not sent where it is already;
+what came of a large one before the connection was lost is not sent again. With --fetch, FROM is a
+file on the hosts and TO a local directory, which gets one file per host, named like it. Both can be
+said as with scp: kbrun copy FILE 'web*:/etc/motd', kbrun copy 'web*:/etc/motd' DIRECTORY.]],
   arguments = {
     { name = "PATTERN", optional = true, help = "which hosts of the inventory; not with --host" },
     { name = "FROM", optional = true, help = "what to copy" },
