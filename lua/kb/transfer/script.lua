@@ -133,9 +133,11 @@ arrive() {
 }
 write_out &
 w=$!
-x=$({ [ "$at" = 0 ] || cat "$t"; arrive; } | $hasher) || exit 65
+x=$({ [ "$at" = 0 ] || cat "$t"; arrive; } | $hasher)
+status=$?
 kill "$w"
 wait "$w"
+[ "$status" = 0 ] || exit 65
 size=$(stat -c %s "$t")
 [ "$size" = "$s" ] || fail 65 "only $size of $s bytes are in $t"
 printf 'got %s' "${x%% *}"
