@@ -95,6 +95,22 @@ function M.bytes(bytes)
   return (unit > 1 and bytes < 9.95 and "%.1f %s" or "%.0f %s"):format(bytes, UNITS[unit])
 end
 
+--- The whole lines at the beginning of a text.
+-- A pattern would look for the end of a long line from each of its letters.
+-- @param text string
+-- @return list of strings, without their newlines; and the rest, which has none
+function M.lines(text)
+  local list, from = {}, 1
+  while true do
+    local at = text:find("\n", from, true)
+    if not at then
+      return list, text:sub(from)
+    end
+    list[#list + 1] = text:sub(from, at - 1)
+    from = at + 1
+  end
+end
+
 --- Break text into lines of at most so many columns, at spaces. Lines that
 -- begin with a space are kept as they are.
 -- @param text string

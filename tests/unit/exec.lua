@@ -140,3 +140,12 @@ test("Ctrl-C ends what runs on the hosts within 2 s", function()
     stream:close()
   end
 end)
+
+test("a line without an end is shown in time", function()
+  local started = task.now()
+  local r = program.run { program.kbrun, "exec", "--host", "local",
+    "head -c 2000000 /dev/zero | tr '\\0' a" }
+  check.equal(r.status, 0)
+  check.equal(select(2, r.out:gsub("a", "")), 2000000 + select(2, r.out:gsub("local", "")))
+  check.ok(task.now() - started < 10, "seconds, not minutes")
+end)

@@ -126,13 +126,11 @@ function M.writer(name, width)
       term.clean(secret.mask(line)), "\n")
   end
   return function(kind, chunk)
-    local text = held[kind] .. (chunk or "")
-    local from = 1
-    for line, after in text:gmatch("([^\n]*)\n()") do
+    local lines
+    lines, held[kind] = term.lines(held[kind] .. (chunk or ""))
+    for _, line in ipairs(lines) do
       put(kind, line)
-      from = after
     end
-    held[kind] = text:sub(from)
     if held[kind] ~= "" and (not chunk or #held[kind] > 65536) then
       put(kind, held[kind])
       held[kind] = ""

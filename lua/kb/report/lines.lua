@@ -186,9 +186,9 @@ function Lines:output(host, kind, text)
     return
   end
   local key = host .. kind
-  local whole = (self.partial[key] or "") .. text
-  self.partial[key] = whole:match("[^\n]*$")
-  for line in whole:gmatch("([^\n]*)\n") do
+  local whole
+  whole, self.partial[key] = term.lines((self.partial[key] or "") .. text)
+  for _, line in ipairs(whole) do
     self.write(("%s %s\n"):format(paint("cyan", host .. " |"), term.clean(line)))
   end
 end

@@ -15,6 +15,7 @@ local M = {}
 
 local SPINNER = { "⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏" }
 local REDRAW = 0.1 -- seconds
+local WIDEST = 1000 -- bytes of a line that any terminal shows
 local GAP = 2 -- columns between a step and what is said beside it
 
 --- A view for a terminal on standard output. Must be made in the task that outlives the run: it
@@ -169,7 +170,7 @@ end
 --- Show the last line that a host's command printed beside its step.
 function Live:output(host, kind, text)
   local h = self.hosts[host]
-  local last = text:match("([^\r\n]*)[\r\n]*$")
+  local last = text:sub(-WIDEST):match("([^\r\n]*)[\r\n]*$")
   if h and last ~= "" then
     h.last = term.clean(last)
   end
