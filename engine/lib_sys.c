@@ -65,8 +65,27 @@ static int write_all(int fd, const char *data, size_t len) {
   return 0;
 }
 
+/* Sync a file or directory, with the mode that it is to have. Returns 0 or an
+** errno. */
+static int sync_path(const char *path, int flags, const mode_t *mode) {
+  int fd = open(path, flags | O_CLOEXEC);
+  if (fd < 0)
+    return errno;
+  int rc = mode != NULL ? fchmod(fd, *mode) : 0;
+  int err = rc < 0 || fsync(fd) < 0 ? errno : 0;
+  close(fd);
+  return err;
+}
+
+/* Sync the directory of a path, which is changed. Not every file system can,
+** and one may write into a directory without reading it. */
+static int sync_directory(char *path) {
+  int err = sync_path(dirname(path), O_RDONLY | O_DIRECTORY, NULL);
+  return err == EINVAL || err == EACCES ? 0 : err;
+}
+
 /*** Replace a file whole or not at all: a temporary name in the same directory,
-** synced, renamed.
+** synced, renamed, and the directory synced.
 ** @param path string
 ** @param data string
 ** @param mode integer: permission bits (0600)
@@ -89,12 +108,14 @@ static int sys_write_file(lua_State *L) {
   bool ok =
       write_all(fd, data, len) == 0 && fchmod(fd, mode) == 0 && fsync(fd) == 0;
   ok = close(fd) == 0 && ok;
-  if (ok && rename(name, path) == 0)
-    return done(L, 0, path);
-  int err = errno;
-  unlink(name);
-  errno = err;
-  return bind_fail(L, KB_ESYSTEM, "%s", path);
+  if (!ok || rename(name, path) < 0) {
+    int err = errno;
+    unlink(name);
+    errno = err;
+    return bind_fail(L, KB_ESYSTEM, "%s", path);
+  }
+  errno = sync_directory(name);
+  return done(L, errno != 0 ? -1 : 0, path);
 }
 
 struct placing {
@@ -104,25 +125,13 @@ struct placing {
   char from[PATH_MAX], to[PATH_MAX];
 };
 
-static int sync_path(const char *path, int flags, const mode_t *mode) {
-  int fd = open(path, flags | O_CLOEXEC);
-  if (fd < 0)
-    return errno;
-  int rc = mode != NULL ? fchmod(fd, *mode) : 0;
-  int err = rc < 0 || fsync(fd) < 0 ? errno : 0;
-  close(fd);
-  return err;
-}
-
 static void place_file(void *data) {
   struct placing *p = data;
   p->error = sync_path(p->from, O_RDONLY | O_NOFOLLOW, &p->mode);
   if (p->error != 0)
     return;
   p->renaming = true;
-  p->error = rename(p->from, p->to) < 0
-                 ? errno
-                 : sync_path(dirname(p->to), O_RDONLY | O_DIRECTORY, NULL);
+  p->error = rename(p->from, p->to) < 0 ? errno : sync_directory(p->to);
 }
 
 static int place_try(lua_State *L) {
