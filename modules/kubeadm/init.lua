@@ -141,15 +141,19 @@ function M.shared_certificates(host, c)
   end
 end
 
---- Make a host the first master, or, where each master is initialised, any.
+local function initialised(host, c)
+  minimums.check(host, c)
+  files.file(host, { INIT, content = config.init(c, node_of(c, host)), mode = "0600" })
+  return M.init(host, { INIT, skip_phases = c.skip_phases, ignore = c.ignore_preflight })
+end
+
+--- Make a host the first master.
 -- @param host host
 -- @param c table: the cluster's settings
 -- @return result of kubeadm.init
 function M.first_master(host, c)
   M.shared_certificates(host, c)
-  minimums.check(host, c)
-  files.file(host, { INIT, content = config.init(c, node_of(c, host)), mode = "0600" })
-  return M.init(host, { INIT, skip_phases = c.skip_phases, ignore = c.ignore_preflight })
+  return initialised(host, c)
 end
 
 -- What the first master gives to those that join, once in a run, and only when somebody joins.
@@ -202,17 +206,25 @@ local function join(host, c, as_master)
   return M.join(host, { JOIN, master = as_master, ignore = c.ignore_preflight })
 end
 
---- Make a host a further master, in the way that the setting `certificates` says: `copy`, the
--- shared certificates come from the store; `upload-certs`, kubeadm fetches them from the cluster;
--- `init-each`, it is initialised like the first one, over the same authorities.
+--- Give a further master what it needs before its turn comes: the shared certificates, where the
+-- setting `certificates` has them copied from the store (`copy`), or it is to be initialised over
+-- the same authorities (`init-each`). With `upload-certs` kubeadm fetches them from the cluster.
+-- @param host host
+-- @param c table: the cluster's settings
+function M.prepared_master(host, c)
+  if c.certificates ~= "upload-certs" then
+    M.shared_certificates(host, c)
+  end
+end
+
+--- Make a prepared host a further master, in the way that the setting `certificates` says: it
+-- joins, or with `init-each` is initialised like the first one.
 -- @param host host
 -- @param c table: the cluster's settings
 -- @return result of kubeadm.join or kubeadm.init
 function M.further_master(host, c)
   if c.certificates == "init-each" then
-    return M.first_master(host, c)
-  elseif c.certificates == "copy" then
-    M.shared_certificates(host, c)
+    return initialised(host, c)
   end
   return join(host, c, true)
 end

@@ -82,9 +82,10 @@ local function before(name)
   return list
 end
 
-test("etcd waits for the installation on masters, and for nothing of workers", function()
+test("who waits for whom: etcd for no worker, further masters' certificates for nobody", function()
   local list = before "etcd"
   check.ok(list.runtime, "two installations would wait for apt's lock")
   check.equal({ list["runtime of workers"], list.images, list["images to hosts"] }, {})
   check.ok(before("first master")["runtime of workers"])
+  check.equal(before("preparation of masters")["first master"], nil)
 end)
