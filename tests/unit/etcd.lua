@@ -82,7 +82,7 @@ local function before(name)
   return list
 end
 
-test("who waits for whom: etcd for no worker, further masters' certificates for nobody", function()
+test("who waits for whom: etcd for no worker, what prepares masters not for the first", function()
   local list = before "etcd"
   check.ok(list.runtime, "two installations would wait for apt's lock")
   check.equal({ list["runtime of workers"], list.images, list["images to hosts"] }, {})
