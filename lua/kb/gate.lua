@@ -41,12 +41,13 @@ local function emit(host, gate, status, fields)
   host.run.report:emit(fields)
 end
 
--- A run wants to know how it is now, not how it was when the fact was asked ahead of need.
+-- A run wants to know how it is now, not how it was when the fact was asked ahead of need: so a dry
+-- run leaves no trail by which it would be.
 local function ask(host, gate)
   if host.run.apply then
     return host:_ask_again(nil, table.unpack(gate.fact))
   end
-  return host:fact(table.unpack(gate.fact))
+  return host:_settled(nil, table.unpack(gate.fact))
 end
 
 -- The rule for a dry run. It is not a change: what else there is of the same subject stays.

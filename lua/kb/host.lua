@@ -118,7 +118,12 @@ end
 -- @raise kb.err; of kind unknown when a dry run cannot know, also when something is not there that
 -- an earlier step may make
 function Host:fact(name, ...)
-  local value = self:_fact(nil, name, ...)
+  return self:_settled(self.play.trail, name, ...)
+end
+
+-- The same, noted in a trail or, with nil, nowhere.
+function Host:_settled(trail, name, ...)
+  local value = self.machine:fact(self:_user(), trail, name, ...)
   local soon = value == false and not self.run.apply
     and self:_may_be_made(nil, false, name, ...)
   if soon then

@@ -22,7 +22,7 @@ local LONGEST = 5000
 -- @param asked table or nil: user ("": who logs in) -> list of { name, args... }
 -- @return trail
 function M.new(asked)
-  local trail = setmetatable({ asked = {}, places = {} }, Trail)
+  local trail = setmetatable({ asked = {}, places = {}, noted = {} }, Trail)
   for user, questions in pairs(asked or {}) do
     for _, question in ipairs(questions) do
       trail:_add(question, user)
@@ -61,7 +61,28 @@ end
 -- @param host string: the name of the host that was asked
 -- @param user string: who asked; "": who logs in
 function Trail:note(question, host, user)
-  self:_add(of_any(question, host), user)
+  local any = of_any(question, host)
+  self.noted[user] = self.noted[user] or {}
+  self.noted[user][fact.key(table.unpack(any))] = true
+  self:_add(any, user)
+end
+
+--- What the next run is to ask: what this one did; what it was only given stays when nobody asked
+-- anything, and else goes. An address of another day would be waited for.
+-- @return table: user -> list of { name, args... }
+function Trail:kept()
+  if not next(self.noted) then
+    return self.asked
+  end
+  local kept = {}
+  for user, keys in pairs(self.noted) do
+    kept[user] = {}
+    for _, question in ipairs(self.asked[user]) do
+      local known = keys[fact.key(table.unpack(question))]
+      kept[user][#kept[user] + 1] = known and question or nil
+    end
+  end
+  return kept
 end
 
 --- What was asked after a question.
@@ -143,7 +164,7 @@ function M.save(paths, plays)
   local dir, name = file_of(paths)
   local trails = {}
   for _, play in ipairs(plays) do
-    trails[play.name] = play.trail and play.trail.asked
+    trails[play.name] = play.trail and play.trail:kept()
   end
   if sys.mkdir(dir, tonumber("700", 8)) then
     sys.write_file(dir .. "/" .. name, json.encode(trails))

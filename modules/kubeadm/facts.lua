@@ -72,6 +72,7 @@ good() {
 -- @return table: name -> true; empty also when it does not answer
 M.serves = kb.fact {
   name = "kubeadm.serves",
+  costly = true, -- an address that does not answer is waited for, once for each name
   command = function(address, names)
     local lines = { "address=" .. kb.quote(address) .. "\n" .. SERVES }
     for name in names:gmatch("%S+") do

@@ -191,6 +191,27 @@ end
   check.equal(asked, { "who logs in: t.a t.b", "who logs in: t.c", "who logs in: t.slow" })
 end)
 
+test("the next run asks what this one did, and no address of another day", function()
+  local t = trail.new { [""] = { { "user.self" }, { "file.stat", "/old" } },
+    root = { { "user.self" } } }
+  check.equal(t:kept(), { [""] = { { "user.self" }, { "file.stat", "/old" } },
+    root = { { "user.self" } } })
+  t:note({ "file.stat", "/new" }, "h1", "")
+  t:note({ "user.self" }, "h1", "")
+  check.equal(t:kept(), { [""] = { { "user.self" }, { "file.stat", "/new" } } })
+end)
+
+test("what a gate asks in a dry run is not asked ahead of need in the run", function()
+  local t = trail.new()
+  count([[
+kb.play { "p", hosts = "all", function(host)
+  host:fact("t.m")
+  kb.gate(host, { "n", fact = { "t.n" }, holds = function(n) return n == 0 end })
+end }
+]], { apply = false, trails = { p = t } })
+  check.equal(t:kept(), { [""] = { { "t.m" } } })
+end)
+
 test("questions of an old trail that nobody can ask any more do no harm", function()
   local _, summary = stub.run([[
 local kb = require "kb"
