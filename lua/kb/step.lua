@@ -49,10 +49,14 @@ end
 local DISKS = [[# disks that are full: size, used, free; or inodes
 for what in h i; do df -${what}P -x squashfs 2>/dev/null | awk '$5 + 0 >= 97'; done]]
 
+local function lacks_space(output)
+  return output:find("No space left on device", 1, true) ~= nil
+end
+
 -- What the operation offers to explain a failure; and where a disk is full, which one that is.
 function Step:_evidence(args, output)
   local commands = self.op.evidence and self.op.evidence(args) or {}
-  if output and output:find("No space left on device", 1, true) then
+  if lacks_space(output) then
     commands = table.move(commands, 1, #commands, 2, { DISKS })
   end
   return self.host:_evidence(commands, args.as)
@@ -105,7 +109,8 @@ function Step:_do(change, args)
       err.raise(err.of_code(code), ("%s: %s"):format(term.cut(change.title), message),
         { command = action.shown or action.run,
           output = so_far and tail(printed(action, so_far), 40),
-          evidence = code == "ETIMEDOUT" and self:_evidence(args) or nil })
+          evidence = (code == "ETIMEDOUT" or not action.call and lacks_space(message))
+            and self:_evidence(args, message) or nil })
     end
     if not accepted(action, result) then
       self:_refused(action, result, args)

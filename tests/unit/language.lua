@@ -158,17 +158,31 @@ test("where there is no space left, the full disks are named", function()
       sys.setenv("PATH", path)
     end })
     sys.setenv("PATH", dir .. ":" .. path)
-    local e = failure_of(stub.run([[
+    local full = { run = function(_, command)
+      return stub.shell(command)
+    end, put = function()
+      return nil, "f: cat: No space left on device", "EIO"
+    end, alive = function()
+      return true
+    end, stats = function()
+      return { trips = 0 }
+    end, close = function() end }
+    for _, action in ipairs { '"echo No space left on device >&2; exit 1"',
+      '{ put = { path = "/f", content = "x" } }' } do
+      local e = failure_of(stub.run(([[
 local kb = require "kb"
 local fills = kb.op { name = "t.fills", args = {}, plan = function()
-  return { title = "fill", actions = { "echo 'x: No space left on device' >&2; exit 1" } }
+  return { title = "fill", actions = { %s } }
 end, evidence = function() return { "echo more" } end }
 kb.play { "p", hosts = "all", function(host)
   fills(host, {})
 end }
-]], {}))
-    check.equal(e.evidence, "# disks that are full: size, used, free; or inodes\n"
-      .. ("/dev/a 9G 9G 0 100% /a\n"):rep(2) .. "$ echo more\nmore")
+]]):format(action), { open = function()
+        return full
+      end }))
+      check.equal(e.evidence, "# disks that are full: size, used, free; or inodes\n"
+        .. ("/dev/a 9G 9G 0 100% /a\n"):rep(2) .. "$ echo more\nmore")
+    end
   end)
 end)
 
