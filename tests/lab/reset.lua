@@ -39,12 +39,12 @@ local function one_node(lab, inventory)
   local said = run("reset.lua", inventory, "--limit", "w0", "--dry-run")
   check.ok(said.summary.steps.changed > 1)
   check.contains(lab:ssh("a0", "sudo kubectl get nodes -o name"), "node/w0")
-  local _, text = run("reset.lua", inventory, "--limit", "w0", "--yes")
+  local _, text = run("reset.lua", inventory, "--limit", "w0", "--yes", "--verify")
   check.contains(text, "/var/lib/kubelet")
   check.equal(lab:ssh("a0", "sudo kubectl get nodes -o name"), "node/m0\n")
   check.equal(bare(lab, "", "w0"), "")
   check.contains(lab:ssh("w0", "sudo iptables-save -t nat"), "not-KUBE-SVC")
-  local again = run("reset.lua", inventory, "--limit", "w0", "--yes")
+  local again = run("reset.lua", inventory, "--limit", "w0", "--yes", "--verify")
   check.equal(again.summary.steps.changed, 0)
   run("site.lua", inventory)
   check.contains(lab:ssh("w0", "sudo iptables-save -t nat"), "not-KUBE-SVC")
@@ -60,13 +60,15 @@ test("one node, then all, and each time a cluster again; then etcd's data and pa
   run("site.lua", inventory)
   one_node(lab, inventory)
 
-  run("reset.lua", inventory, "--yes")
+  lab:ssh("a0", "sudo kubectl create configmap kept --from-literal=word=stays")
+  run("reset.lua", inventory, "--yes", "--verify")
   check.equal(bare(lab, password, "m0") .. bare(lab, "", "w0"), "")
   check.equal(lab:ssh("a0", "sudo ls -A /root/.kube"), "")
   run("site.lua", inventory) -- over what etcd has kept
+  check.equal(lab:ssh("a0", "sudo kubectl get configmap kept -o jsonpath={.data.word}"), "stays")
   check.equal(run("site.lua", inventory).summary.steps.changed, 0)
 
-  run("reset.lua", inventory, "--yes", "--extra", "reset_etcd=yes", "--extra",
+  run("reset.lua", inventory, "--yes", "--verify", "--extra", "reset_etcd=yes", "--extra",
     "reset_packages=yes")
   check.equal(bare(lab, password, "m0") .. bare(lab, "", "w0"), "")
   check.equal(lab:ssh("m0", "ls -d /var/lib/etcd/kubernetes /var/lib/kbrun 2>/dev/null || true"),
