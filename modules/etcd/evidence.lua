@@ -3,12 +3,13 @@
 local M = {}
 
 -- etcd's raft tells of each election and drowns what keeps it from ending. Members before 3.5 tell
--- the journal how grave a message is; later ones say it in the message.
+-- the journal how grave a message is; later ones say it in the message. Whom it rejects, and why,
+-- the earlier ones take for no warning.
 local WARNINGS = [[# what etcd warns of
 { journalctl -u etcd --since -15min -p warning -n 60 --no-pager -o cat
 journalctl -u etcd --since -15min -n 600 --no-pager -o cat |
-  grep -E '^\{"level":"(warn|error|fatal|panic)"' | sed 's/"ts":"[^"]*",//'
-} | cut -c1-220 | awk '!said[$0]++' | tail -n 8]]
+  grep -E '^\{"level":"(warn|error|fatal|panic)"|^rejected connection' | sed 's/"ts":"[^"]*",//'
+} | cut -c1-220 | awk '{ text = $0; gsub(/:[0-9]+"/, "", text) } !said[text]++' | tail -n %d]]
 
 -- bash is on every Debian and can open a connection; nothing else there surely can.
 local PEERS = [[# whether this member reaches the others
@@ -29,9 +30,10 @@ sed -n 's/^ETCD_INITIAL_CLUSTER=//p' /etc/default/etcd 2>/dev/null | tr , '\n' |
 } | sort]]
 
 --- What etcd's journal warns of, each once.
+-- @param lines integer or nil: how many at most; 8 if absent
 -- @return string: shell text
-function M.warnings()
-  return WARNINGS
+function M.warnings(lines)
+  return WARNINGS:format(lines or 8)
 end
 
 --- Whether a member reaches the others, by connections to their ports.

@@ -1,6 +1,7 @@
 -- What explains a failure is shell text that works, also where hardly anything of it is there.
 local test = ...
 local check = require "lib.check"
+local etcd = require "modules.etcd.evidence"
 local evidence = require "modules.evidence"
 local scratch = require "lib.scratch"
 local socket = require "modules.haproxy.socket"
@@ -13,7 +14,8 @@ local cluster = { members = { { name = "m0", address = "127.0.0.1" } } }
 test("every piece is valid shell text", function()
   for name, text in pairs { unit = evidence.unit "etcd", ports = evidence.ports(9, 10),
     certificate = evidence.certificate "/it's", served = evidence.served "127.0.0.1:9",
-    exited = evidence.exited(), etcd = evidence.etcd(cluster), kubelet = evidence.kubelet(),
+    exited = evidence.exited(), etcd = evidence.etcd(cluster),
+    warnings = etcd.warnings(), peers = etcd.peers(), kubelet = evidence.kubelet(),
     runtime = evidence.runtime(), balancer = socket.evidence "masters",
     nodes = evidence.nodes "/etc/x", pods = evidence.pods "/etc/x" } do
     local r = stub.shell("sh -n <<'END'\n" .. text .. "\nEND")
@@ -98,6 +100,22 @@ END
   local out = stub.shell(("PATH=%s:$PATH\n%s"):format(dir.path, journal)).out
   check.equal((out:gsub("2026[^\n]*1840%]: ", "")), "F1123 server.go:156] unknown flag: "
     .. "--no-such-flag\n  what is indented stays\na last word (0x17)\n")
+end)
+
+test("etcd's warnings, and whom it rejects, each once", function()
+  local dir <close> = scratch()
+  check.ok(sys.write_file(dir.path .. "/journalctl", [[#!/bin/sh
+case $* in *warning*) echo "health check for peer 1 could not connect"; exit ;; esac
+for port in 46630 46632; do
+  echo "rejected connection from \"10.0.0.1:$port\" (error \"tls: bad certificate\")"
+  echo '{"level":"warn","ts":"2026-11-23T22:00:'$port'Z","msg":"slow disk"}'
+  echo 'raft2026/11/23 22:05:00 INFO: 60e8 became candidate'
+  echo '{"level":"info","ts":"2026-11-23T22:00:00Z","msg":"all is well"}'
+done
+]], tonumber("755", 8)))
+  check.equal(stub.shell(("PATH=%s:$PATH\n%s"):format(dir.path, etcd.warnings())).out,
+    "health check for peer 1 could not connect\nrejected connection from \"10.0.0.1:46630\" "
+    .. "(error \"tls: bad certificate\")\n" .. '{"level":"warn","msg":"slow disk"}\n')
 end)
 
 test("how HAProxy sees the servers, and that it does not answer", function()
