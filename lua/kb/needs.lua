@@ -82,4 +82,30 @@ function M.check(playbook, names_in)
   check_cycles(playbook)
 end
 
+--- Let plays that are kept wait for what those needed that are left out: a part without its middle
+-- keeps its order.
+-- @param by_name table: all plays of the playbook
+-- @param kept list of plays
+function M.bridge(by_name, kept)
+  local stays = {}
+  for _, play in ipairs(kept) do
+    stays[play.name] = true
+  end
+  local function collect(needs, list, seen)
+    for _, name in ipairs(needs) do
+      if not seen[name] then
+        seen[name] = true
+        list[#list + 1] = name
+        if by_name[name] and not stays[name] then
+          collect(by_name[name].needs, list, seen)
+        end
+      end
+    end
+    return list
+  end
+  for _, play in ipairs(kept) do
+    play.needs = collect(play.needs, {}, {})
+  end
+end
+
 return M

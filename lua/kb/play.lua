@@ -237,6 +237,7 @@ function Playbook:tagged(tags, skip)
       kept[#kept + 1] = play
     end
   end
+  needs.bridge(self.by_name, kept)
   return kept
 end
 

@@ -194,7 +194,8 @@ faults.certificate = { before = function(g)
   repair = function(g)
     replace_certificate(g, WRONG, RIGHT)
   end,
-  says = "the API of m0 is ready: not so after 180 s.*k8s_kube%-apiserver[^\n]* ended with 1 at" }
+  says = "the API of m0 is ready: not so after 180 s.*rejected connection.*"
+    .. "k8s_kube%-apiserver[^\n]* ended with 1 at" }
 
 -- The nodes that are Ready, asked of the bastion; none where there is no cluster.
 local function ready_nodes(g)

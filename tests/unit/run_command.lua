@@ -178,6 +178,18 @@ test("Ctrl-C ends a playbook that never waits, also when it came before that", f
   end
 end)
 
+test("a play waits for what the plays needed that are left out before it", function()
+  local dir <close> = scratch()
+  local g = ground(dir.path)
+  local chain = play("one", "here", 'host:fail("no")', 'max_fail = 0, tags = { "first" },')
+    .. 'kb.play { "two", hosts = "all", needs = { "one" }, tags = { "second" }, function() end }\n'
+    .. 'kb.play { "three", hosts = "all", needs = { "two" }, tags = { "third" }, function() end }'
+  local r = g.run(chain, "--tags", "first", "--tags", "third")
+  check.equal(r.status, 4)
+  check.contains(r.out, 'three: needs "one", which did not get done')
+  check.equal(g.run(chain, "--tags", "third").status, 0)
+end)
+
 test("tags and limits choose; a word that is none is refused with what was meant", function()
   local dir <close> = scratch()
   local g = ground(dir.path)
