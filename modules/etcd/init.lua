@@ -118,6 +118,13 @@ local function watched(host)
   return paths
 end
 
+--- Evidence: what etcd's journal warns of, and whom it rejects and why, each once.
+-- @param lines integer or nil: how many at most; 8 if absent
+-- @return string: shell text
+function M.warnings(lines)
+  return own_evidence.warnings(lines)
+end
+
 --- Make a host a member of the cluster's etcd: certificates, settings, and the service.
 -- Members that do not answer yet (there was none, or a package has started one with settings of its
 -- own) are started side by side: a service is ready only when a quorum is. One that answers is left

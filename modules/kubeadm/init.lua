@@ -2,7 +2,7 @@
 
 local cluster_pki = require "kb.pki.kubeadm"
 local config = require "modules.kubeadm.config"
-local etcd_evidence = require "modules.etcd.evidence"
+local etcd = require "modules.etcd"
 local evidence = require "modules.evidence"
 local files = require "modules.files"
 local kb = require "kb"
@@ -314,7 +314,7 @@ function M.gate(host, c)
     holds = function(answer)
       return answer == "ok"
     end,
-    evidence = { evidence.etcd(c), etcd_evidence.warnings(4), table.unpack(plan.evidence()) } })
+    evidence = { evidence.etcd(c), etcd.warnings(4), table.unpack(plan.evidence()) } })
   names_gate(host, c)
   role_gate(host, c)
 end
