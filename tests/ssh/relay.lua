@@ -208,6 +208,23 @@ test("what has come before is not sent again, whole or in part", function()
   await_clean(g)
 end)
 
+test("a part that has all its bytes is named when it is right, and else comes again", function()
+  local g <close> = ground()
+  local blobs = blobs_of(g, { 3 * MB, 2 * MB })
+  local dir = g.inside.home .. "/blobs1"
+  run("sh", "-c", [[mkdir "$1"; cp "$2" "$1/${2##*/}.part"; head -c 2097152 /dev/zero >"$1/$3.part"
+    chown -R "$4" "$1"]], "sh", dir, blobs[1].file, blobs[2].sha256, g.inside.name)
+  local node = node_of(g, 1, blobs)
+  local first
+  node.progress = function(done)
+    first = first or done
+  end
+  check.equal(deliver(g, { node })[1], { true, n = 1 })
+  has_all(node)
+  check.equal(first, 3 * MB)
+  await_clean(g)
+end)
+
 test("a part that is bad costs one more try", function()
   local g <close> = ground()
   local blobs = blobs_of(g, { 3 * MB })

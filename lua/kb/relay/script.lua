@@ -211,6 +211,21 @@ begin
 while read -r h s && [ "$h" != . ]; do
   printf '%s %s\n' "$h" "$s"
 done >"$r/list"
+finish() {
+  [ "$(stat -c %s "$1.part")" = "$2" ] || return 0
+  if [ "$(sum "$1.part")" = "$1" ]; then
+    sync "$1.part" && mv -f "$1.part" "$1" && printf 'done %s\n' "$1"
+  else
+    rm -f "$1.part"
+    printf 'bad %s\n' "$1"
+  fi
+}
+# A run that died between the last byte and the name has left a whole part: nothing of it will come.
+stat -c '%n %s' -- *.part 2>/dev/null | while read -r h s; do
+  if grep -qx "${h%.part} $s" "$r/list"; then
+    finish "${h%.part}" "$s" >&2
+  fi
+done
 stat -c '%n %s' -- * 2>/dev/null >"$r/there"
 awk -v there="$r/there" '
   BEGIN { while ((getline <there) > 0) size[$1] = $2 }
@@ -236,15 +251,6 @@ else
   printf 'ready %s\n' "$z"
   exec 3<&0
 fi
-finish() {
-  [ "$(stat -c %s "$1.part")" = "$2" ] || return 0
-  if [ "$(sum "$1.part")" = "$1" ]; then
-    sync "$1.part" && mv -f "$1.part" "$1" && printf 'done %s\n' "$1"
-  else
-    rm -f "$1.part"
-    printf 'bad %s\n' "$1"
-  fi
-}
 next() {
   case $1 in
   *[!0-9a-f]* | '') fail 'what comes is no blob' ;;
