@@ -10,6 +10,7 @@
 #include <glob.h>
 #include <libgen.h>
 #include <limits.h>
+#include <poll.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -441,6 +442,16 @@ static void note_ending(int signo) {
   ending = signo;
 }
 
+/* Wait for a line. False when a signal came first, which is let in only here:
+** none can come unseen between a look at `ending` and the wait. */
+static bool line_came(int fd, const sigset_t *let_in) {
+  struct pollfd line = {.fd = fd, .events = POLLIN};
+  while (ending == 0)
+    if (ppoll(&line, 1, NULL, let_in) > 0)
+      return true;
+  return false;
+}
+
 /* Read a line while nothing is shown of it. A signal that ends us does so once
 ** the terminal shows again what is typed. */
 static const char *read_hidden(FILE *tty, const char *prompt, char *line,
@@ -448,22 +459,31 @@ static const char *read_hidden(FILE *tty, const char *prompt, char *line,
   static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
   struct sigaction note = {.sa_handler = note_ending}, usual[4];
   struct termios shown, hidden;
+  sigset_t held, before, let_in;
   int fd = fileno(tty);
   ending = 0;
+  sigemptyset(&held);
   for (size_t i = 0; i < KB_COUNT(signals); i++)
+    sigaddset(&held, signals[i]);
+  sigprocmask(SIG_BLOCK, &held, &before);
+  let_in = before;
+  for (size_t i = 0; i < KB_COUNT(signals); i++) {
+    sigdelset(&let_in, signals[i]);
     sigaction(signals[i], &note, &usual[i]);
+  }
   tcgetattr(fd, &shown);
   hidden = shown;
   hidden.c_lflag &= ~(tcflag_t)ECHO;
   tcsetattr(fd, TCSAFLUSH, &hidden); /* first: an answer may come at once */
   fputs(prompt, tty);
   fflush(tty);
-  const char *got = fgets(line, room, tty);
+  const char *got = line_came(fd, &let_in) ? fgets(line, room, tty) : NULL;
   tcsetattr(fd, TCSAFLUSH, &shown);
   fputs("\n", tty);
   fflush(tty);
   for (size_t i = 0; i < KB_COUNT(signals); i++)
     sigaction(signals[i], &usual[i], NULL);
+  sigprocmask(SIG_SETMASK, &before, NULL);
   if (ending != 0)
     raise(ending);
   return got;

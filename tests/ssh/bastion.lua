@@ -12,12 +12,16 @@ local task = require "kb.core.task"
 local transport = require "kb.transport.ssh"
 
 -- Established connections to a port of this machine.
+-- Each by its other end: the kernel tells them piece by piece, and one that moves meanwhile twice.
 local function connections_to(port)
   local text = check.ok(sys.read_file "/proc/net/tcp")
-  local count, hex = 0, (":%04X"):format(port)
+  local count, seen, hex = 0, {}, (":%04X"):format(port)
   for line in text:gmatch "[^\n]+" do
-    local here, state = line:match "^%s*%d+: %x+(:%x+) %x+:%x+ (%x%x)"
-    count = count + ((here == hex and state == "01") and 1 or 0)
+    local here, there, state = line:match "^%s*%d+: %x+(:%x+) (%x+:%x+) (%x%x)"
+    if here == hex and state == "01" and not seen[there] then
+      seen[there] = true
+      count = count + 1
+    end
   end
   return count
 end
