@@ -16,8 +16,8 @@ function M.read(text)
       run.steps[event.host .. " " .. event.id] = event.status
     elseif event.event == "host" and event.status ~= "done" then
       local e = event.error or {}
-      run.errors[#run.errors + 1] = ("%s in %s: %s: %s\n%s"):format(event.host, event.play,
-        event.status, e.message, e.evidence or "")
+      run.errors[#run.errors + 1] = ("%s in %s: %s: %s\n%s\n%s"):format(event.host, event.play,
+        event.status, e.message, e.output or "", e.evidence or "")
     elseif event.event == "play" and event.seconds then
       run.plays[#run.plays + 1] = { play = event.play, seconds = event.seconds }
     elseif event.event == "summary" then
