@@ -254,7 +254,8 @@ end
 
 -- apt with the bundle as its only source, beside the host's own configuration and lists. Two plays
 -- may come to a host at once, and apt does not wait for the lock of its lists; what a package
--- starts must not hold ours. What an installation that was killed left half done is finished first.
+-- starts must not hold ours. What an installation that was killed left half done is finished first;
+-- its dpkg may still be at work, and another dpkg does not wait for that.
 -- Configuration that a playbook has written stays.
 local INSTALL = [[
 set -e; cd %s; exec 9>.lock; flock -w 600 9; mkdir -p .lists/partial
@@ -264,7 +265,10 @@ set -- -q -o Dir::Etc::SourceList="$PWD/sources.list" -o Dir::Etc::SourceParts=-
   -o DPkg::Lock::Timeout=300 \
   -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold
 export DEBIAN_FRONTEND=noninteractive
-dpkg --force-confdef --force-confold --configure -a 9>&- || true
+for i in $(seq 300); do
+  said=$(dpkg --force-confdef --force-confold --configure -a 2>&1 9>&-) && break
+  case $said in *"locked by another process"*) sleep 1 ;; *) break ;; esac
+done
 apt-get "$@" update 9>&-
 apt-get "$@" install 9>&- -y --fix-broken --no-install-recommends --allow-change-held-packages]]
 

@@ -15,18 +15,44 @@ rmdir "$PWD/busy"
 [ ! -e /proc/self/fd/9 ] || exit 99
 ]]
 
-test("two plays may install packages on a host at once", function()
+-- A dpkg that is held up once by another, as after a kill of what had started that one.
+local DPKG = [[
+#!/bin/sh
+dir=${0%/*}
+if mkdir "$dir/asked" 2>/dev/null; then
+  echo "dpkg: error: dpkg database lock was locked by another process with pid 1" >&2
+  exit 2
+fi
+echo >"$dir/configured"
+]]
+
+-- Runs `body` with the installation's script, in front of these two.
+local function with_script(body)
   local dir = check.ok(sys.mkdtemp("/tmp/kbrun-test-"))
   check.ok(sys.write_file(dir .. "/apt-get", APT, tonumber("755", 8)))
+  check.ok(sys.write_file(dir .. "/dpkg", DPKG, tonumber("755", 8)))
   local change = bundle.installed:decide(bundle.installed:check { "a", path = dir,
     bundle = sys.self().cwd .. "/tests/lib/bundle" }, function()
     return false
   end)
-  local text = ("PATH=%s:$PATH; %s"):format(dir, change.actions[1])
-  local first, second = task.spawn(stub.shell, text), task.spawn(stub.shell, text)
-  local results = { first:join(), second:join() }
+  local done, message = pcall(body, ("PATH=%s:$PATH; %s"):format(dir, change.actions[1]), dir)
   stub.shell("rm -rf " .. dir)
-  for _, result in ipairs(results) do
+  check.equal(done, true, message)
+end
+
+test("two plays may install packages on a host at once", function()
+  with_script(function(script)
+    local first, second = task.spawn(stub.shell, script), task.spawn(stub.shell, script)
+    for _, result in ipairs { first:join(), second:join() } do
+      check.equal(result.code, 0, result.err)
+    end
+  end)
+end)
+
+test("what was left half done is finished when the dpkg of a killed run has let go", function()
+  with_script(function(script, dir)
+    local result = stub.shell(script)
     check.equal(result.code, 0, result.err)
-  end
+    check.ok(sys.read_file(dir .. "/configured"))
+  end)
 end)
