@@ -8,6 +8,10 @@ local sys = require "kb.core.sys"
 local limit = tonumber(sys.getenv("KBRUN_TEST_SECONDS") or "") or 30
 local only = sys.getenv("KBRUN_TEST_ONLY") -- run the tests whose name contains it
 
+-- What kbrun keeps between runs is not kept among that of who runs the tests.
+sys.setenv("XDG_CACHE_HOME",
+  (sys.getenv("KBRUN_BUILD") or sys.self().cwd .. "/build") .. "/test-cache")
+
 -- Collect all the time, so that what C holds without an anchor is gone when it
 -- is used next, and the sanitizers see it.
 if sys.getenv("KBRUN_TEST_GC") then

@@ -3,6 +3,10 @@
 -- Where the name of the host is part of a question, the trail has HOST in its place: what one host
 -- asked of a file of its own, another one will ask of its own. Each user has a trail of its own in
 -- it: what one asked, another one may not be allowed to ask, and would ask in vain.
+--
+-- Trails are kept in kbrun/trails of the user's cache, a file for each set of playbooks that are
+-- run together, for the hundred sets that were run last. A run reads its file when it begins and
+-- replaces it when it ends, so that it needs none meanwhile.
 
 local fact = require "kb.fact"
 local json = require "kb.json"
@@ -17,6 +21,7 @@ Trail.__index = Trail
 local M = {}
 
 local LONGEST = 5000
+local MOST_FILES = 100
 
 --- A trail, from an earlier run or empty.
 -- @param asked table or nil: user ("": who logs in) -> list of { name, args... }
@@ -157,6 +162,21 @@ function M.parse(text)
   return trails
 end
 
+-- Remove files but those written last; another kbrun may be removing them, too.
+local function thin_out(dir)
+  local files = {}
+  for _, name in ipairs(sys.list(dir) or {}) do
+    local stat = sys.stat(dir .. "/" .. name, false)
+    files[#files + 1] = stat and { path = dir .. "/" .. name, mtime = stat.mtime }
+  end
+  table.sort(files, function(a, b)
+    return a.mtime > b.mtime
+  end)
+  for i = MOST_FILES + 1, #files do
+    sys.remove(files[i].path)
+  end
+end
+
 --- Keep the trails of plays for the next run. Where they cannot be kept, the next run is slower.
 -- @param paths list of strings: the playbooks
 -- @param plays list of plays
@@ -168,6 +188,7 @@ function M.save(paths, plays)
   end
   if sys.mkdir(dir, tonumber("700", 8)) then
     sys.write_file(dir .. "/" .. name, json.encode(trails))
+    thin_out(dir)
   end
 end
 

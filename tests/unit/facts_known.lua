@@ -1,6 +1,7 @@
 -- What is known of a host stays true: beside other plays, other users, and time.
 local test = ...
 local check = require "lib.check"
+local scratch = require "lib.scratch"
 local stub = require "lib.stub"
 local sys = require "kb.core.sys"
 local task = require "kb.core.task"
@@ -222,22 +223,50 @@ kb.play { "p", hosts = "all", function(host) host:fact("user.self") end }
   check.equal(summary.counts.failed, 0)
 end)
 
+-- Run a function with a cache of its own for trails, which is gone afterwards.
+local function with_cache(fn)
+  local dir <close>, before = scratch(), sys.getenv("XDG_CACHE_HOME")
+  local _ <close> = setmetatable({}, { __close = function()
+    sys.setenv("XDG_CACHE_HOME", before)
+  end })
+  sys.setenv("XDG_CACHE_HOME", dir.path)
+  fn(dir.path .. "/kbrun/trails/")
+end
+
+local function save(playbook)
+  trail.save({ playbook }, { { name = "p", trail = trail.new { [""] = { { "user.self" } } } } })
+end
+
 test("a damaged file of trails costs round trips, not the run", function()
-  local dir, before = check.ok(sys.mkdtemp("/tmp/kbrun-test-")), sys.getenv("XDG_CACHE_HOME")
-  sys.setenv("XDG_CACHE_HOME", dir)
-  trail.save({ "p.lua" }, { { name = "p", trail = trail.new { [""] = { { "user.self" } } } } })
-  local saved = trail.load { "p.lua" }
-  local path = dir .. "/kbrun/trails/" .. sys.list(dir .. "/kbrun/trails")[1]
-  local loaded = {}
-  for i, text in ipairs { '{"p": 3}', "3", "{", '{"p": {"": [["user.self", null]]}}',
-    '{"p": [["user.self"]]}' } do
-    sys.write_file(path, text)
-    loaded[i] = pcall(trail.load, { "p.lua" })
-  end
-  sys.setenv("XDG_CACHE_HOME", before)
-  stub.shell("rm -rf " .. dir)
-  check.equal(saved.p.asked, { [""] = { { "user.self" } } })
-  check.equal(loaded, { true, true, true, true, true })
+  with_cache(function(dir)
+    save "p.lua"
+    check.equal(trail.load { "p.lua" }.p.asked, { [""] = { { "user.self" } } })
+    for _, text in ipairs { '{"p": 3}', "3", "{", '{"p": {"": [["user.self", null]]}}',
+      '{"p": [["user.self"]]}' } do
+      sys.write_file(dir .. sys.list(dir)[1], text)
+      check.equal((pcall(trail.load, { "p.lua" })), true, text)
+    end
+  end)
+end)
+
+test("of the files of trails those stay that were written last", function()
+  with_cache(function(dir)
+    save "first.lua"
+    save "again.lua"
+    stub.shell(("cd %s; touch -d @1000 *; i=0; while [ $i -lt 150 ]; do i=$((i + 1)); "
+      .. "touch -d @$((2000 + i)) $i; done"):format(dir))
+    save "again.lua"
+    local left = sys.list(dir)
+    check.equal(#left, 100)
+    check.equal(trail.load { "first.lua" }, {})
+    check.ok(trail.load { "again.lua" }.p)
+    check.equal({ sys.stat(dir .. "51"), check.ok(sys.stat(dir .. "52")).kind }, { nil, "file" })
+  end)
+end)
+
+test("tests leave nothing in the cache of who runs them", function()
+  local cache = sys.getenv("XDG_CACHE_HOME")
+  check.ok(cache and cache ~= sys.self().home .. "/.cache", cache or "XDG_CACHE_HOME is not set")
 end)
 
 test("a command that takes too long says what it printed so far", function()
