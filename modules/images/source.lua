@@ -84,11 +84,29 @@ local function check_found(args, wanted)
   end
 end
 
+-- A name that stood for two images would go back and forth between them, a run each.
+local function check_names(list)
+  local owners = {}
+  for _, archive in ipairs(list) do
+    for _, image in ipairs(archive.images) do
+      for _, tag in ipairs(image.tags) do
+        local owner = owners[tag]
+        if owner and owner.id ~= image.id then
+          kb.refuse(("%s is the image %s in %s, and %s in %s"):format(images.reference.short(tag),
+            owner.id, owner.path, image.id, archive.path),
+            "leave one of them out, or ask for others by their names")
+        end
+        owners[tag] = owner or { id = image.id, path = archive.path }
+      end
+    end
+  end
+end
+
 --- The images that are asked for.
 -- @param args table: of images.loaded
 -- @param present table: the images that the host has, by id
 -- @return list of archives, for kb.images.plan
--- @raise kb.err when one is broken, or a name is in none
+-- @raise kb.err when one is broken, or a name is in none, or stands for two images
 function M.archives(args, present)
   if #args.archive == 0 and not args.bundle then
     kb.refuse("images.loaded needs an archive or a bundle to take images from")
@@ -101,6 +119,7 @@ function M.archives(args, present)
     list[#list + 1] = of_bundle(args.bundle, wanted, all, present)
   end
   check_found(args, wanted)
+  check_names(list)
   return list
 end
 

@@ -46,9 +46,35 @@ function M.chain_ids(diff_ids)
   return chains
 end
 
+local function decode_map(entry, path)
+  local value, message, code = decode(entry, path)
+  if value ~= nil and data.kind(value) ~= "map" then
+    return fail("%s: an object was expected", path)
+  end
+  return value, message, code
+end
+
+local function text_of(value)
+  return type(value) == "string" and value or nil
+end
+
+-- Full names from a list of JSON.
+local function names_of(list)
+  local names = {}
+  for _, name in ipairs(list_of(list)) do
+    names[#names + 1] = text_of(name) and reference.full(name)
+  end
+  return names
+end
+
 -- The layers of an image: what the config says they are, and the entries that must be just that.
 local function layers_of(config, entries, paths)
   local diff_ids = list_of(map_of(config.rootfs).diff_ids)
+  for i, diff_id in ipairs(diff_ids) do
+    if type(diff_id) ~= "string" then
+      return fail("the config names no digest for layer %d of %d", i, #diff_ids)
+    end
+  end
   if #diff_ids ~= #entries then
     return fail("the config names %d layers, the manifest %d", #diff_ids, #entries)
   end
@@ -68,7 +94,7 @@ end
 
 local function image_of(config_entry, config, layers, tags)
   return { id = config_entry.digest, config = config_entry, layers = layers, tags = tags,
-    architecture = config.architecture, os = config.os }
+    architecture = text_of(config.architecture), os = text_of(config.os) }
 end
 
 -- What a name made of a digest promises.
@@ -83,7 +109,7 @@ local function docker_image(index, record)
     return fail("manifest.json: an image without a Config")
   end
   local entry = index_of.find(index, path)
-  local config, message, code = decode(entry, path)
+  local config, message, code = decode_map(entry, path)
   if not config then
     return nil, message, code
   end
@@ -92,6 +118,9 @@ local function docker_image(index, record)
   end
   local entries, paths = {}, list_of(record.Layers)
   for i, layer in ipairs(paths) do
+    if type(layer) ~= "string" then
+      return fail("manifest.json: layer %d of %d has no path", i, #paths)
+    end
     entries[i] = index_of.find(index, layer) or false
   end
   local layers
@@ -99,11 +128,7 @@ local function docker_image(index, record)
   if not layers then
     return nil, message, code
   end
-  local tags = {}
-  for i, tag in ipairs(list_of(record.RepoTags)) do
-    tags[i] = reference.full(tag)
-  end
-  return image_of(entry, config, layers, tags)
+  return image_of(entry, config, layers, names_of(record.RepoTags))
 end
 
 local function docker_images(index)
@@ -118,6 +143,9 @@ local function docker_images(index)
       return nil, message, code
     end
   end
+  if #images == 0 then
+    return fail("it has no image: manifest.json lists none")
+  end
   return images
 end
 
@@ -125,11 +153,12 @@ local INDEX_TYPES = { ["application/vnd.oci.image.index.v1+json"] = true,
   ["application/vnd.docker.distribution.manifest.list.v2+json"] = true }
 
 local function blob_path(digest)
-  return "blobs/" .. tostring(digest):gsub(":", "/", 1)
+  return "blobs/" .. tostring(text_of(digest)):gsub(":", "/", 1)
 end
 
 -- The blob that a descriptor speaks of.
 local function blob(index, descriptor, what)
+  descriptor = map_of(descriptor)
   local path = blob_path(descriptor.digest)
   local entry = index_of.find(index, path)
   if not entry then
@@ -156,12 +185,12 @@ local function oci_image(index, descriptor)
     return nil, message, code
   end
   local manifest, config, config_entry
-  manifest, message, code = decode(entry, entry.name)
+  manifest, message, code = decode_map(entry, entry.name)
   if manifest then
-    config_entry, message, code = blob(index, map_of(manifest.config), "a config")
+    config_entry, message, code = blob(index, manifest.config, "a config")
   end
   if config_entry then
-    config, message, code = decode(config_entry, config_entry.name)
+    config, message, code = decode_map(config_entry, config_entry.name)
   end
   if not config then
     return nil, message, code
@@ -181,7 +210,7 @@ local function oci_image(index, descriptor)
   end
   local image = image_of(config_entry, config, layers, names_in(descriptor))
   image.manifest = entry
-  image.media_type = descriptor.mediaType or manifest.mediaType
+  image.media_type = text_of(descriptor.mediaType) or text_of(manifest.mediaType)
   return image
 end
 
@@ -190,28 +219,34 @@ local function is_for(descriptor, platform)
   if not own.os and not own.architecture then
     return true
   end
-  return own.os .. "/" .. own.architecture == platform
+  return ("%s/%s"):format(own.os, own.architecture) == platform
 end
 
--- Collect the descriptors of manifests for the platform, through indexes in the index.
+-- Collect the descriptors of manifests for the platform, through indexes in the index. An index in
+-- it is one image: of its manifests the first that fits is meant, others are variants.
 local function manifests_of(index, list, platform, found, inherited)
   for _, descriptor in ipairs(list_of(list)) do
+    descriptor = map_of(descriptor)
     local is_index = INDEX_TYPES[descriptor.mediaType]
     if is_index then
       local entry, message, code = blob(index, descriptor, "an index")
       local inner
       if entry then
-        inner, message, code = decode(entry, entry.name)
+        inner, message, code = decode_map(entry, entry.name)
       end
       local ok = inner
       if inner then
-        ok, message, code = manifests_of(index, inner.manifests, platform, found, descriptor)
+        ok, message, code = manifests_of(index, inner.manifests, platform, found,
+          #names_in(descriptor) > 0 and descriptor or inherited or descriptor)
       end
       if not ok then
         return nil, message, code
       end
     elseif is_for(descriptor, platform) then
       found[#found + 1] = { descriptor = descriptor, named_by = inherited or descriptor }
+      if inherited then
+        break
+      end
     end
   end
   return true
@@ -238,16 +273,17 @@ end
 local function names_of_docker(index, by_id)
   local records = decode(index_of.find(index, "manifest.json"), "manifest.json")
   for _, record in ipairs(list_of(records)) do
-    local entry = index_of.find(index, tostring(record.Config))
+    record = map_of(record)
+    local entry = index_of.find(index, tostring(text_of(record.Config)))
     local image = entry and by_id[entry.digest]
-    for _, tag in ipairs(image and list_of(record.RepoTags) or {}) do
-      add_image({}, by_id, image, { reference.full(tag) })
+    if image then
+      add_image({}, by_id, image, names_of(record.RepoTags))
     end
   end
 end
 
 local function oci_images(index, platform)
-  local top, message, code = decode(index["index.json"], "index.json")
+  local top, message, code = decode_map(index["index.json"], "index.json")
   if not top then
     return nil, message, code
   end

@@ -33,11 +33,13 @@ function M.open(path, as_it_is)
   local stat, message, code = sys.stat(path)
   if not stat then
     return nil, message, code
+  elseif stat.kind ~= "file" then -- to open a pipe would wait for who writes into it
+    return nil, path .. " is not a file but a " .. stat.kind, "EINVAL"
   end
   local file
   file, message = io.open(path, "rb")
-  if not file or stat.kind ~= "file" then
-    return nil, message or path .. " is not a file", "EINVAL"
+  if not file then
+    return nil, message, "EACCES"
   end
   local self = setmetatable({ file = file, size = stat.size, mtime = stat.mtime, at = 0 }, Source)
   if not as_it_is then

@@ -55,7 +55,8 @@ local function extended_fields(text)
   local fields, at = {}, 1
   while at <= #text do
     local length = text:match("^(%d+) ", at)
-    local finish = length and at + math.tointeger(tonumber(length)) - 1
+    local size = length and math.tointeger(tonumber(length))
+    local finish = size and size <= #text and at + size - 1
     local key, value = text:sub(at, finish or 0):match("^%d+ ([^=]+)=(.*)\n$")
     if not key then
       return nil, "its extended header is broken"
