@@ -318,6 +318,25 @@ with("what came before a break does not come again", function(r, dir)
   check.equal(sys.read_file(spec.to) == text, true)
 end)
 
+with("two that get one file at once do not write into one part", function(r, dir)
+  local text, second = crypto.random(1 << 20), nil
+  check.ok(sys.write_file(dir .. "/there", text))
+  local other <close> = check.ok(remote.open { transport = "local", name = "here" })
+  other.connection = shells.connect "dash"
+  local spec = { path = dir .. "/there", to = dir .. "/here" }
+  local _, info = check.ok(r:get { path = spec.path, to = spec.to, progress = function(done)
+    if done > 300000 and not second then
+      second = table.pack(other:get(spec))
+    end
+  end })
+  check.equal(info, { changed = true, received = #text })
+  check.equal(sys.read_file(spec.to) == text, true)
+  check.equal({ second[1], second[3] }, { nil, "EBUSY" })
+  check.contains(second[2], spec.to .. ": another transfer to it is under way")
+  _, info = check.ok(other:get(spec))
+  check.equal(info, { changed = false, received = 0 })
+end)
+
 with("a link in the place of a part is not written through", function(r, dir)
   local text = crypto.random(100000)
   check.ok(sys.write_file(dir .. "/there", text))
@@ -329,6 +348,34 @@ with("a link in the place of a part is not written through", function(r, dir)
   check.equal(sys.read_file(dir .. "/victim"), "precious")
   check.equal({ sys.stat(dir .. "/here", false).kind, sys.read_file(dir .. "/here") == text },
     { "file", true })
+end)
+
+-- A disk that takes nothing stands for one that is full.
+local function with_full_disk(fn)
+  local tmpfile = io.tmpfile
+  local _ <close> = setmetatable({}, { __close = function()
+    io.tmpfile = tmpfile -- luacheck: ignore 122
+  end })
+  io.tmpfile = function() -- luacheck: ignore 122
+    return io.open("/dev/full", "w+b")
+  end
+  return fn()
+end
+
+with("what a function gives is not sent when it could not be kept", function(r, dir)
+  for _, size in ipairs { 10, 100000 } do
+    local left = size
+    local ok, message, code = with_full_disk(function()
+      return r:put { path = dir .. "/new", read = function()
+        local piece = left > 0 and ("x"):rep(math.min(left, 1000)) or nil
+        left = left - 1000
+        return piece
+      end }
+    end)
+    check.equal({ ok, code, (sys.stat(dir .. "/new")) }, { nil, "EIO" })
+    check.contains(message, "No space left on device")
+    check.contains(message, dir .. "/new")
+  end
 end)
 
 with("a local directory that is full or not there is said so", function(r, dir)

@@ -58,27 +58,54 @@ local function hash_before(path, hash)
   end
 end
 
+-- Take the part for us alone: two that wrote into it would spoil it for each other.
+local function take(self)
+  while true do
+    if not is_mine(self.path) then
+      local ok, message, code = sys.write_file(self.path, "", PRIVATE)
+      if not ok then
+        return nil, message, code
+      end
+    end
+    local lock, message, code = sys.lock(self.path)
+    if lock == false then
+      return nil, ("%s: another transfer to it is under way, which writes %s"):format(self.to,
+        self.path), "EBUSY"
+    elseif not lock then
+      return nil, message, code
+    elseif is_mine(self.path) then
+      self.lock = lock
+      return true
+    end
+    sys.unlock(lock) -- of what was put in its place just now
+  end
+end
+
 --- Go on with a file, or begin with it.
 -- @param path string: where it is to be in the end
 -- @param identity string: a digest by which what it is a part of is known again
 -- @param size integer
--- @return part, to be closed: at (bytes that are there), write, drop, place; or nil, message, code
+-- @return part, to be closed: at (bytes that are there), write, drop, place; or nil, message, code:
+--   EBUSY when another transfer writes it
 function M.open(path, identity, size)
   local dir, beginning, name = name_of(path, identity)
   local self = setmetatable({ to = path, path = dir .. name, size = size,
     hash = crypto.hash("sha256") }, Part)
   remove_others(dir, beginning, name)
+  local ok, message, code = take(self)
+  if not ok then
+    return nil, message, code
+  end
+  local _ <close> = setmetatable({}, { __close = function()
+    if not self.file then
+      sys.unlock(self.lock)
+    end
+  end })
   self.at = size_before(self.path, size)
   if self.at > 0 then
     hash_before(self.path, self.hash)
-  else
-    local ok, message, code = sys.write_file(self.path, "", PRIVATE)
-    if not ok then
-      return nil, message, code
-    end
   end
-  local message
-  self.file, message = io.open(self.path, "ab")
+  self.file, message = io.open(self.path, self.at > 0 and "ab" or "wb")
   if not self.file then
     return nil, message, "EACCES"
   end
@@ -117,6 +144,7 @@ Part.__close = function(self)
       sys.remove(self.path)
     end
   end
+  sys.unlock(self.lock)
 end
 
 return M

@@ -165,21 +165,37 @@ function M.of_file(path)
   return source
 end
 
--- Data of unknown length is kept in a file of ours until all of it is there: its digest and size
--- must be known before the first byte is sent.
-local function of_function(read)
-  local file = io.tmpfile()
+-- Keep what a function gives in a file: its size; or nil, message, code.
+local function keep(file, read)
   while true do
     local piece, message, code = read()
     if message then
-      file:close()
       return nil, message, code
     elseif not piece then
       break
     end
-    file:write(piece)
+    local ok, why = file:write(piece)
+    if not ok then
+      return nil, why, "EIO"
+    end
   end
-  local size = file:seek("end")
+  local size, why = file:seek("end") -- writes what is left
+  return size, why, "EIO"
+end
+
+-- Data of unknown length is kept in a file of ours until all of it is there: its digest and size
+-- must be known before the first byte is sent.
+local function of_function(read, path)
+  local file, why = io.tmpfile()
+  if not file then
+    return nil, ("%s: it cannot be kept in a temporary file here: %s"):format(path, why), "EIO"
+  end
+  local size, message, code = keep(file, read)
+  if not size then
+    file:close()
+    return nil, code == "EIO" and ("%s: it cannot be kept in a temporary file here: %s"):format(path,
+      message) or message, code
+  end
   local digest = hash_of(pieces_of(file, 0, size))
   return setmetatable({
     file = file,
@@ -204,7 +220,7 @@ function M.open(spec)
   elseif spec.file then
     return M.begin(spec.file)
   elseif spec.read then
-    return of_function(spec.read)
+    return of_function(spec.read, spec.path)
   end
   error("put needs content, file or read", 0)
 end
