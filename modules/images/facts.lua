@@ -43,15 +43,25 @@ local function of_docker(out)
   return images
 end
 
--- The manifest of a digest, or that of an index which the host has; and its digest.
+-- Anything may be kept in containerd, and what is no image is not to hide those that are.
+local function map_of(value)
+  return type(value) == "table" and value or {}
+end
+
+local function is_manifest(value)
+  return type(map_of(map_of(value).config).digest) == "string"
+end
+
+-- The manifest of a digest, or that of an index which the host has; and its digest. What an index
+-- has for no system ("unknown") tells how an image was made.
 local function manifest_of(digest, manifests)
-  local found = manifests[digest]
-  if type(found) ~= "table" or type(found.config) == "table" then
-    return found, digest
+  if is_manifest(manifests[digest]) then
+    return manifests[digest], digest
   end
-  for _, child in ipairs(type(found.manifests) == "table" and found.manifests or {}) do
-    local below = manifests[child.digest]
-    if type(below) == "table" and type(below.config) == "table" then
+  for _, child in ipairs(map_of(map_of(manifests[digest]).manifests)) do
+    child = map_of(child)
+    local below = manifests[child.digest or ""]
+    if is_manifest(below) and map_of(child.platform).os ~= "unknown" then
       return below, child.digest
     end
   end
@@ -59,8 +69,8 @@ end
 
 local function blobs_of(manifest, digest)
   local blobs = { digest, manifest.config.digest }
-  for _, layer in ipairs(manifest.layers) do
-    blobs[#blobs + 1] = layer.digest
+  for _, layer in ipairs(map_of(manifest.layers)) do
+    blobs[#blobs + 1] = map_of(layer).digest
   end
   return blobs
 end

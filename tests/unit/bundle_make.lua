@@ -6,6 +6,7 @@ local crypto = require "kb.core.crypto"
 local declaration = require "kb.bundle.declaration"
 local download = require "kb.bundle.download"
 local make = require "kb.bundle.make"
+local json = require "kb.json"
 local imagefile = require "lib.imagefile"
 local proc = require "kb.core.proc"
 local program = require "lib.program"
@@ -275,6 +276,79 @@ test("images of archives are pinned by their ids", function()
   check.contains(message, "image lab/web:1.0 was pinned with sha256 " .. first.id:sub(8))
   check.ok(g.make(map, { "lab/web:1.0" }))
   check.equal(g.item("lab/web:1.0").id, second.id)
+end)
+
+test("a name for two images is refused, and an image without a name", function()
+  local g <close> = ground()
+  local images = {}
+  for i, name in ipairs { "one", "two" } do
+    images[i] = imagefile.image { imagefile.layer(name) }
+    imagefile.write({ path = g.path }, name .. ".tar", imagefile.docker_files(images[i],
+      { "lab/web:1.0" }))
+  end
+  local map = { images = { { archive = "*.tar" } } }
+  local plan, message = g.plan(map)
+  check.equal(plan, nil)
+  for _, words in ipairs { "image lab/web:1.0", "one.tar", "two.tar" } do
+    check.contains(message, words)
+  end
+  plan, message = g.plan { images = { { archive = "one.tar" }, { name = "lab/web:1.0" } } }
+  check.equal(plan, nil)
+  check.contains(message, "image lab/web:1.0")
+  imagefile.write({ path = g.path }, "two.tar", imagefile.docker_files(images[1],
+    { "lab/web:1.0", "lab/web:2.0" }))
+  check.ok(g.make(map))
+  check.equal(g.item("lab/web:2.0").id, images[1].id)
+  local files = imagefile.docker_files(images[1], { "lab/web:1.0" })
+  local other = imagefile.docker_files(images[2], {})
+  local both = json.decode(files[3][2])
+  both[2] = json.decode((other[3][2]:gsub("layer1", "layer2")))[1]
+  imagefile.write({ path = g.path }, "two.tar", { files[1], files[2],
+    { "layer2/layer.tar", other[1][2] }, other[2], { "manifest.json", json.encode(both) } })
+  plan, message = g.plan(map)
+  check.equal(plan, nil)
+  check.contains(message, "two.tar: the image " .. images[2].id .. " has no name")
+end)
+
+test("packages of one's own that are the same version of one are refused", function()
+  local g <close> = ground()
+  for i, dir in ipairs { "a", "b" } do
+    check.ok(sys.mkdir(g.path .. "/" .. dir .. "/tree/DEBIAN"))
+    check.ok(sys.write_file(g.path .. "/" .. dir .. "/tree/DEBIAN/control",
+      ("Package: kb-x\nVersion: 1\nArchitecture: all\nMaintainer: x <x@example.org>\n"
+      .. "Description: %d\n"):format(i), 420))
+    check.equal(program.run({ "dpkg-deb", "-b", g.path .. "/" .. dir .. "/tree",
+      g.path .. "/" .. dir .. "/x.deb" }).status, 0)
+  end
+  local plan, message = g.plan { packages = { debs = { "a/x.deb", "b/x.deb" } } }
+  check.equal(plan, nil)
+  for _, words in ipairs { "deb kb-x 1", "a/x.deb", "b/x.deb" } do
+    check.contains(message, words)
+  end
+end)
+
+test("what a full disk has not taken is no blob", function()
+  local g <close> = ground()
+  local url = g.server:put("small", "0123456789")
+  local part, open = download.part(g.dir, { urls = { url } }), io.open
+  do
+    local _ <close> = setmetatable({}, { __close = function()
+      io.open = open -- luacheck: ignore 122
+    end })
+    function io.open(path, mode) -- luacheck: ignore 122
+      if path == part and mode == "ab" then
+        check.ok(sys.write_file(part, ""))
+        path = "/dev/full"
+      end
+      return open(path, mode)
+    end
+    local ok, message = g.make { files = { { url = url } } }
+    check.equal(ok, nil)
+    check.contains(message, "No space left on device")
+    check.contains(message, part)
+  end
+  check.ok(g.make { files = { { url = url } } })
+  check.equal(g.text "small", "0123456789")
 end)
 
 test("what is of another architecture is refused", function()

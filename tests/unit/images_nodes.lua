@@ -46,6 +46,24 @@ test("containerd's images by their config: of an index the one that is there, no
     check.equal(parse("images.present", "\n", "containerd"), {})
   end)
 
+test("what somebody keeps in containerd and is no image hides no other", function()
+  local text = LIST:format(id "1", id "2", id "4", id "5")
+    .. "\n= " .. id "1" .. '\n{"config": {"digest": "' .. id "a" .. '"}, "layers": null}\n'
+    .. "\n= " .. id "2" .. '\n{"manifests": [7, {"digest": "' .. id "3" .. '"}]}\n'
+    .. "\n= " .. id "3" .. '\n{"config": {"digest": "' .. id "b" .. '"}, "layers": [1]}\n'
+    .. "\n= " .. id "5" .. '\n{"config": {}, "layers": []}\n'
+  check.equal(parse("images.present", text, "containerd"), {
+    [id "a"] = { names = { ["k8s.gcr.io/pause:3.2"] = true }, blobs = { id "1", id "a" } },
+    [id "b"] = { names = { ["x.example/many:1"] = true }, blobs = { id "3", id "b" } } })
+  local artifact = ('{"manifests": [{"digest": "%s", "platform": {"os": "unknown"}}, '
+    .. '{"digest": "%s"}]}'):format(id "6", id "3")
+  text = LIST:format(id "1", id "2", id "4", id "5") .. "\n= " .. id "2" .. "\n" .. artifact
+    .. "\n\n= " .. id "6" .. '\n{"config": {"digest": "' .. id "c" .. '"}, "layers": []}\n'
+    .. "\n= " .. id "3" .. '\n{"config": {"digest": "' .. id "b" .. '"}, "layers": []}\n'
+  check.equal(parse("images.present", text, "containerd"), {
+    [id "b"] = { names = { ["x.example/many:1"] = true }, blobs = { id "3", id "b" } } })
+end)
+
 test("versions and settings of containerd and docker", function()
   check.equal(parse("containerd.version",
     "containerd github.com/containerd/containerd 1.6.20~ds1 1.6.20~ds1-1+deb12u3\n"), "1.6.20")

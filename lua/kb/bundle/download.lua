@@ -83,7 +83,7 @@ local function receive(transfer, file, state, spec, url)
     end
     local ok, why = file:write(piece)
     if not ok then
-      return nil, why, "EIO", {}
+      return nil, ("%s: %s"):format(state.part, why), "EIO", {}
     end
   end
 end
@@ -109,6 +109,7 @@ local function attempt(session, spec, url, state)
   if not file then
     return nil, why, "EIO"
   end
+  file:setvbuf("no") -- what the disk does not take is said with the piece, not at the end
   state.from = state.size
   local transfer <close>, message, code = session:fetch { url = url, from = state.size,
     ca = spec.ca, protocols = spec.protocols, redirect_protocols = spec.redirect_protocols,

@@ -16,7 +16,7 @@ function M.new(dir, wanted, repin)
     set[name] = true
   end
   return setmetatable({ dir = dir, wanted = wanted, old = {}, items = {}, todo = {}, coming = {},
-    repin = set }, Plan)
+    repin = set, claims = {} }, Plan)
 end
 
 --- Call a function that may refuse.
@@ -59,6 +59,25 @@ end
 function M.show(item)
   local version = item.kind ~= "image" and item.version
   return ("%s %s%s"):format(item.kind, item.name, version and " " .. version or "")
+end
+
+local function content_of(claim)
+  return claim.digest and ("%s in %s"):format(claim.digest, claim.from) or claim.from
+end
+
+--- Take an item for one that comes from a place: it cannot come from another with other content.
+-- @param item table: kind, name, version
+-- @param digest string or nil: of its content; nil when that is not known before it is fetched
+-- @param from string: the place, for people
+-- @raise when it does
+function Plan:claim(item, digest, from)
+  local key, claim = M.key(item), { digest = digest, from = from }
+  local other = self.claims[key]
+  if other and not (digest and other.digest == digest) then
+    M.fail("%s is declared twice: it is %s, and %s; leave one of them out", M.show(item),
+      content_of(other), content_of(claim))
+  end
+  self.claims[key] = claim
 end
 
 --- The pinned item of the same kind, name and version, unless the pin was given up.

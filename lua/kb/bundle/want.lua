@@ -88,8 +88,13 @@ local function plan_archive(plan, path)
   local missing, names = false, {}
   for _, image in ipairs(archive.images) do
     right_arch(plan, path, image.architecture)
+    if #image.tags == 0 then
+      plans.fail("%s: the image %s has no name: docker tag gives it one, then docker save it again",
+        path, image.id)
+    end
     for _, tag in ipairs(image.tags) do
       local item = { kind = "image", name = reference.short(tag), id = image.id }
+      plan:claim(item, image.id, path)
       local pinned = plan:enforce(item)
       names[#names + 1] = item.name
       if pinned and bundle.has(plan.dir, pinned) then
@@ -99,9 +104,7 @@ local function plan_archive(plan, path)
       end
     end
   end
-  if #names == 0 then
-    plans.fail("%s: its images have no names", path)
-  elseif missing then
+  if missing then
     plan:want(("image %s from %s"):format(table.concat(names, ", "), path), archive.size, function()
       local items, message, code = image_of.split(plan.dir, archive)
       for _, item in ipairs(items or {}) do
@@ -114,6 +117,7 @@ end
 
 local function plan_image(plan, wanted)
   local item = { kind = "image", name = reference.short(wanted.name) }
+  plan:claim(item, nil, wanted.from[1])
   local pinned = plan:pinned(item)
   if pinned and bundle.has(plan.dir, pinned) then
     return plan:keep(pinned)
@@ -133,6 +137,7 @@ local function plan_deb(plan, path)
   local item = { kind = "deb", name = fields.Package, version = fields.Version,
     arch = fields.Architecture, file = deb.file_name(fields), source = base_name(path),
     sha256 = digest, size = size }
+  plan:claim(item, digest, path)
   plan:enforce(item)
   if bundle.has(plan.dir, item) then
     plan:keep(item)

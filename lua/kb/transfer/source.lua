@@ -193,8 +193,10 @@ local function of_function(read, path)
   local size, message, code = keep(file, read)
   if not size then
     file:close()
-    return nil, code == "EIO" and ("%s: it cannot be kept in a temporary file here: %s"):format(path,
-      message) or message, code
+    if code == "EIO" then
+      message = ("%s: it cannot be kept in a temporary file here: %s"):format(path, message)
+    end
+    return nil, message, code
   end
   local digest = hash_of(pieces_of(file, 0, size))
   return setmetatable({
