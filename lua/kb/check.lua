@@ -136,15 +136,28 @@ local function check_connections(findings, p, names, inventory, seen)
   end
 end
 
+-- Plays that want the same that is not there are one finding, at the first of them.
+local function add_patterns(findings, refused)
+  for _, one in ipairs(refused) do
+    local others = #one.plays - 1
+    add(findings, one.plays[1].file, one.plays[1].line, ("play %q%s: %s"):format(one.plays[1].name,
+      others == 0 and "" or others == 1 and (" and %q"):format(one.plays[2].name)
+        or (" and %d others"):format(others), one.message))
+  end
+end
+
 local function check_hosts(findings, playbook, inventory)
-  local seen = {}
+  local seen, refused = {}, {}
   for _, p in ipairs(playbook and inventory and playbook.plays or {}) do
     local names, message = inventory:match(p.hosts)
-    if not names then
-      add(findings, p.file, p.line, ("play %q: %s"):format(p.name, message))
+    if not names and not refused[message] then
+      refused[message] = { message = message, plays = {} }
+      refused[#refused + 1] = refused[message]
     end
+    table.insert(names and {} or refused[message].plays, p)
     check_connections(findings, p, names or {}, inventory, seen)
   end
+  add_patterns(findings, refused)
 end
 
 --- A finding as a line for people.

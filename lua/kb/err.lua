@@ -96,6 +96,19 @@ function M.of_code(code)
   return unreachable[code] and "unreachable" or "failed"
 end
 
+--- A message as it stands behind the name of its host, which it need not say again.
+-- @param message string: "web1: no shell there", "web1 (10.0.0.5): connect: no answer"
+-- @param host string
+-- @return string: "no shell there", "10.0.0.5: connect: no answer"
+function M.without_host(message, host)
+  if message:sub(1, #host + 2) == host .. ": " then
+    return message:sub(#host + 3)
+  elseif message:sub(1, #host + 2) == host .. " (" then
+    return (message:sub(#host + 2):gsub("^%((.-)%)", "%1"))
+  end
+  return message
+end
+
 --- A message handler for xpcall: keeps the traceback of what is not an error of ours.
 -- @param e any
 -- @return any

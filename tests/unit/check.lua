@@ -137,3 +137,18 @@ test("a playbook that is not there is one finding, without a line", function()
   check.equal(kb_check.line(found[1]),
     "/no/such/playbook.lua: there is no playbook /no/such/playbook.lua\n")
 end)
+
+test("plays that want the same that is not there are one finding", function()
+  with_files(function(dir)
+    local source = head
+    for name, hosts in ("1 nobody 2 masters 3 masters 4 nobody 5 nobody"):gmatch "(%d) (%a+)" do
+      source = source .. ('kb.play { "%s", hosts = "%s", function() end }\n'):format(name, hosts)
+    end
+    local said = {}
+    for i, f in ipairs(findings_of(dir, source)) do
+      said[i] = ("%d: %s"):format(f.line, f.message)
+    end
+    check.equal(said, { '3: play "1" and 2 others: no host or group is called \'nobody\'',
+      '4: play "2" and "3": no host or group is called \'masters\'' })
+  end)
+end)

@@ -3,6 +3,7 @@ local check = require "lib.check"
 local json = require "kb.json"
 local program = require "lib.program"
 local proc = require "kb.core.proc"
+local scratch = require "lib.scratch"
 local sys = require "kb.core.sys"
 local task = require "kb.core.task"
 
@@ -32,6 +33,18 @@ test("the exit status tells failed from unreachable", function()
   check.equal(r.status, 3)
   check.contains(r.err, "127.0.0.1:1: ")
   check.contains(r.err, "connect")
+end)
+
+test("an error says once which host it is of", function()
+  for list, said in pairs { ["ops@127.0.0.1:1"] = "ops@127.0.0.1:1: connect: Connection refused\n",
+    ["[::1]:1"] = "[::1]:1: connect: " } do
+    check.equal(kbrun("exec", "-H", list, "--", "true").err:sub(1, #said), said)
+  end
+  local dir <close> = scratch()
+  check.ok(sys.write_file(dir.path .. "/hosts.yaml",
+    "all: {hosts: {web1: {ansible_host: 127.0.0.1, ansible_port: 1}}}"))
+  check.equal(kbrun("exec", "-i", dir.path .. "/hosts.yaml", "all", "--", "true").err,
+    "web1: 127.0.0.1:1: connect: Connection refused\n")
 end)
 
 test("what the command line lacks is said before anything is done", function()

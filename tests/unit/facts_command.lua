@@ -25,6 +25,15 @@ test("one JSON object per host", function()
   check.equal({ answer.host, answer.fact, answer.value.kind }, { "local", "file.stat", "absent" })
 end)
 
+test("permission bits are shown as operations take them", function()
+  local r = facts("--host", "local", "file.stat", "/tmp")
+  check.equal(json.decode(r.out:match("\n(.*)$")).mode, "1777")
+  check.equal(json.decode(facts("--host", "local", "file.stat", "/etc", "--json").out).value.mode,
+    "0755")
+  r = facts("--host", "local", "user.skeleton")
+  check.equal(r.status, 0, r.err)
+end)
+
 test("what is misspelt or incomplete is refused before anything is asked", function()
   local r = facts("--host", "local", "file.sata", "/etc")
   check.equal({ r.status, r.out }, { 2, "" })

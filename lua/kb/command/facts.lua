@@ -1,5 +1,6 @@
 --- kbrun facts: ask hosts what is there.
 local common = require "kb.command.common"
+local data = require "kb.data"
 local ending = require "kb.ending"
 local fact = require "kb.fact"
 local fanout = require "kb.command.fanout"
@@ -20,6 +21,22 @@ local function parts(opts, args)
   return args[1], args[2], table.move(args, 3, #args, 1, {})
 end
 
+-- Permission bits as operations take them: "0644".
+local function with_octal_modes(value)
+  if data.kind(value) ~= "map" and data.kind(value) ~= "list" then
+    return value
+  end
+  local copy = data.kind(value) == "list" and data.list() or data.map()
+  for key, item in data.pairs(value) do
+    if key == "mode" and math.type(item) == "integer" then
+      copy[key] = ("%04o"):format(item)
+    else
+      copy[key] = with_octal_modes(item)
+    end
+  end
+  return copy
+end
+
 local function shown(value)
   return json.encode(value, { sort = true, lossy = true, indent = 2, other = tostring })
 end
@@ -38,7 +55,9 @@ local function asker(opts, question, collected)
       table.unpack(question.args))
     if not ok or value == nil then
       return nil, ("%s: %s"):format(question.name, tostring(why or value or "no answer")), "EPROTO"
-    elseif opts.json then
+    end
+    value = with_octal_modes(value)
+    if opts.json then
       fanout.write_json { host = settings.name, fact = question.name, args = question.args,
         value = value }
     else
@@ -78,8 +97,8 @@ return {
   name = "facts",
   summary = "ask hosts for facts, which change nothing",
   description = [[
-Asks each host and prints the answers as JSON, equal ones once, headed by their hosts. Without
-arguments, lists the facts there are.]],
+Asks each host and prints the answers as JSON, equal ones once, headed by their hosts. Permission
+bits are octal, as operations take them. Without arguments, lists the facts there are.]],
   arguments = {
     { name = "PATTERN", optional = true, help = "which hosts of the inventory; not with --host" },
     { name = "FACT", optional = true, help = "the fact's name, such as file.stat" },

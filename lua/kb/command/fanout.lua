@@ -150,9 +150,7 @@ end
 -- @param name string
 -- @param message string
 function M.complain(name, message)
-  if message:sub(1, #name + 1) ~= name .. ":" then
-    message = name .. ": " .. message
-  end
+  message = ("%s: %s"):format(name, err.without_host(message, name))
   io.stderr:write(term.paint("red", term.clean(secret.mask(message)), 2), "\n")
 end
 

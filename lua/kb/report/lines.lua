@@ -1,5 +1,6 @@
 --- One line per event, for pipes, logs and people who like to scroll.
 
+local err = require "kb.err"
 local term = require "kb.term"
 
 local Lines = { __name = "kb.report.lines" }
@@ -40,7 +41,7 @@ end
 function Lines:_line(word, host, text, event)
   self.width = math.max(self.width, #host, 1) -- Lua has no %-0s
   self.write(("%s  %-" .. self.width .. "s  %s%s\n"):format(
-    paint(styles[word], ("%-9s"):format(word)), host, term.clean(text),
+    paint(styles[word], ("%-9s"):format(word)), host, term.clean(err.without_host(text, host)),
     event and place(event) or ""))
 end
 

@@ -3,6 +3,7 @@
 local dial = require "kb.transport.dial"
 local login = require "kb.transport.login"
 local methods = require "kb.transport.methods"
+local place = require "kb.transport.place"
 local proc = require "kb.core.proc"
 local ssh = require "kb.core.ssh"
 local task = require "kb.core.task"
@@ -24,15 +25,6 @@ local PATIENCE = 1.5
 
 -- Naming
 
-local function where(hop)
-  local address = hop.address:find ":" and ("[%s]"):format(hop.address) or hop.address
-  local place = hop.port == 22 and address or ("%s:%d"):format(address, hop.port)
-  if hop.name and hop.name ~= hop.address then
-    return ("%s (%s)"):format(hop.name, place)
-  end
-  return place
-end
-
 --- What an error calls a hop: "web1: bastion a0 (10.0.0.1)", "web1 (10.0.0.5) via
 -- a0".
 -- @param chain list of targets
@@ -41,11 +33,11 @@ end
 function M.place(chain, i)
   local hop, last = chain[i], chain[#chain]
   if i < #chain then
-    return ("%s: bastion %s"):format(last.name or last.address, where(hop))
+    return ("%s: bastion %s"):format(last.name or last.address, place.of(hop))
   elseif i > 1 then
-    return ("%s via %s"):format(where(hop), chain[i - 1].name or chain[i - 1].address)
+    return ("%s via %s"):format(place.of(hop), chain[i - 1].name or chain[i - 1].address)
   end
-  return where(hop)
+  return place.of(hop)
 end
 
 --- Run one phase of getting through to a hop, under its own deadline.

@@ -3,6 +3,7 @@
 -- goes through it. Targets and connections are those of kb.transport.ssh.
 local identity = require "kb.transport.identity"
 local known_hosts = require "kb.transport.known_hosts"
+local place_of = require "kb.transport.place"
 local proc = require "kb.core.proc"
 local secret = require "kb.secret"
 local ssh_config = require "kb.transport.ssh_config"
@@ -286,7 +287,7 @@ function M.open(target)
     return nil, message, code
   end
   local name = ("kbrun-hop-%d"):format(#(target.jumps or {}) + 1)
-  local place = ("%s (%s) by ssh"):format(target.name or target.address, target.address)
+  local place = place_of.of(target) .. " by ssh"
   local self = setmetatable({ _dir = dir, _name = name, _place = place }, Connection)
   local failed <close> = setmetatable({ on = true }, {
     __close = function(guard)
