@@ -127,8 +127,8 @@ end
 --   Store:ca, key_pair, leaf and kubeconfig take), profiles (as in a ca-config.json), kubeadm
 --   (options of kb.pki.kubeadm's declare, whose declaration is added)
 -- @param renew table or nil: the names of authorities to issue anew, as keys
--- @return list of items with name, outcome and changed; or nil, message, code. What was issued
---   before an error stays.
+-- @return list of items with name, outcome and changed; or nil, message, code: then nothing was
+--   written, unless it is a file that could not be
 function M.apply(to, declaration, renew)
   declaration = plain(declaration)
   local ok, message, code = check(declaration)
@@ -149,7 +149,9 @@ function M.apply(to, declaration, renew)
     end
   end
   to.profiles = declaration.profiles or to.profiles
-  return apply_all(to, all, renew or {})
+  return to:together(function()
+    return apply_all(to, all, renew or {})
+  end)
 end
 
 return M

@@ -62,7 +62,16 @@ test("renew an authority by name", function()
   check.contains(result.err, "etcd-cb")
 end)
 
-test("what is wrong with a declaration is said with its name", function()
+-- The files of the store but its lock.
+local function stored(dir)
+  local names = {}
+  for _, name in ipairs(sys.list(dir.path .. "/pki") or {}) do
+    names[#names + 1] = name ~= ".lock" and name or nil
+  end
+  return names
+end
+
+test("what is wrong with a declaration is said with its name, and nothing is issued", function()
   local dir <close> = scratch()
   local function refused(from, to, words)
     local text, n = declaration:gsub(from, to)
@@ -71,7 +80,9 @@ test("what is wrong with a declaration is said with its name", function()
     local result = pki(dir, "issue", "pki.yaml")
     check.equal(result.status, 4)
     check.contains(result.err, words)
+    check.equal(stored(dir), {}, words)
   end
+  refused("subject: m0", "key: rsa-12", "rsa-12")
   refused("hosts: %[m0, 10.0.0.10%]", "hosts: m0", "etcd/m0: hosts must be a list or map, not m0")
   refused("profile: short", "profile: shart", "there is no profile 'shart'; did you mean")
   refused("certificates:", "certificate:", "a declaration has no 'certificate'")

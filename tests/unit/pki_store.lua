@@ -366,6 +366,20 @@ test("what cannot be is refused with its reason", function()
   check.contains(message, "has no key here")
 end)
 
+test("of a declaration that is refused nothing is issued, nor remembered", function()
+  local dir <close> = scratch()
+  local store = store_in(dir, { now = os.time() })
+  local declaration = { authorities = { { name = "ca", subject = "one" } },
+    key_pairs = { { name = "sa", key = "rsa-2" } } }
+  check.equal((pki.apply(store, declaration)), nil)
+  check.equal({ (store:get "ca"), store.pairs }, { nil, {} })
+  declaration.authorities[1].subject = "two"
+  declaration.key_pairs[1].key = "rsa-2048"
+  local items = check.ok(pki.apply(store, declaration))
+  check.equal({ items[1].outcome, items[2].outcome }, { "issued: new", "issued: new" })
+  check.contains(openssl("x509", "-in", dir.path .. "/store/ca.crt", "-noout", "-subject"), "two")
+end)
+
 test("two at once are refused, not mixed", function()
   local dir <close> = scratch()
   local store = store_in(dir, { now = os.time() })

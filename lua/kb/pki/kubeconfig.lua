@@ -132,8 +132,8 @@ function M.ensure(store, spec)
   if outcome == "kept" and text ~= old then
     outcome, reasons = "rewritten", { "its server, names or authority changed" }
   end
-  if outcome ~= "kept" and store.writes then
-    ok, message, code = files.write(path, text)
+  if outcome ~= "kept" then
+    ok, message, code = store:write(path, text)
     if not ok then
       return nil, message, code
     end

@@ -5,17 +5,17 @@ local spec_of = require "kb.pki.spec"
 
 local M = {}
 
-local function write(pair)
+local function write(store, pair)
   local ok, message, code = true, nil, nil
   if pair.outcome ~= "kept" then
-    ok, message, code = files.write(pair.key_path, pair.key:pem())
+    ok, message, code = store:write(pair.key_path, pair.key:pem())
   end
   local public = pair.key:public_pem()
   if ok and files.read(pair.public_path) ~= public then
     if pair.outcome == "kept" then
       pair.outcome = "reissued: its public half was not its own"
     end
-    ok, message, code = files.write(pair.public_path, public)
+    ok, message, code = store:write(pair.public_path, public)
   end
   return ok, message, code
 end
@@ -49,11 +49,9 @@ function M.ensure(store, spec)
   elseif pair.key:type() ~= key_type then
     return wrong_type(pair, key_type)
   end
-  if store.writes then
-    ok, message, code = write(pair)
-    if not ok then
-      return nil, message, code
-    end
+  ok, message, code = write(store, pair)
+  if not ok then
+    return nil, message, code
   end
   pair.changed = pair.outcome ~= "kept"
   store.pairs[spec.name] = pair

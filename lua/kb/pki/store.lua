@@ -48,7 +48,7 @@ end
 -- @param ... its arguments
 -- @return what it returns; or nil, message, code
 function Store:locked(fn, ...)
-  if not self.writes then
+  if not self.writes or self.held then
     return fn(...)
   end
   local ok, message, code = sys.mkdir(self.dir, tonumber("700", 8))
@@ -61,12 +61,65 @@ function Store:locked(fn, ...)
     return nil, message or ("%s is in use by another kbrun; try again when it has ended")
       :format(self.dir), code or "EBUSY"
   end
+  self.held = true
   local result = table.pack(pcall(fn, ...))
+  self.held = nil
   sys.unlock(lock)
   if not result[1] then
     error(result[2], 0)
   end
   return table.unpack(result, 2, result.n)
+end
+
+-- Write what was put off, in that order.
+local function write_pending(pending)
+  for _, file in ipairs(pending) do
+    local ok, message, code = files.write(file.path, file.text)
+    if not ok then
+      return nil, message, code
+    end
+  end
+  return true
+end
+
+--- Run a function that issues many things: files are written when all of it went well, none
+-- otherwise, and no other kbrun changes the store meanwhile.
+-- @param fn function: returns something; or nil, message, code
+-- @return what it returns; or nil, message, code
+function Store:together(fn)
+  return self:locked(function()
+    local pending = {}
+    local items, key_pairs = spec_of.with(self.items, {}), spec_of.with(self.pairs, {})
+    self.pending = pending
+    local ran, result, message, code = pcall(fn)
+    self.pending = nil
+    if ran and result then
+      local ok
+      ok, message, code = write_pending(pending)
+      result = ok and result
+    end
+    if not ran or not result then
+      self.items, self.pairs = items, key_pairs -- of what is not written nothing is remembered
+    end
+    if not ran then
+      error(result, 0)
+    end
+    return result or nil, message, code
+  end)
+end
+
+--- Write a file of the store, unless nothing is to be written.
+-- @param path string
+-- @param text string
+-- @return true; or nil, message, code
+function Store:write(path, text)
+  if not self.writes then
+    return true
+  elseif self.pending then
+    table.insert(self.pending, { path = path, text = text })
+    return true
+  end
+  return files.write(path, text)
 end
 
 --- The path of a file of the store.
@@ -166,13 +219,13 @@ end
 function Store:keep(item, outcome, reasons)
   item.changed = outcome ~= "kept"
   item.outcome = spec_of.outcome(outcome, reasons)
-  if item.changed and self.writes then
+  if item.changed then
     local ok, message, code = true, nil, nil
     if item.key then
-      ok, message, code = files.write(item.key_path, item.key:pem())
+      ok, message, code = self:write(item.key_path, item.key:pem())
     end
     if ok then
-      ok, message, code = files.write(item.certificate_path, item:chain())
+      ok, message, code = self:write(item.certificate_path, item:chain())
     end
     if not ok then
       return nil, message, code
