@@ -116,8 +116,11 @@ static int ssh_session(lua_State *L) {
   lua_settop(L, 2);
   if (lua_getfield(L, 1, "methods") == LUA_TTABLE) {
     int n = set_methods(L, self->ssh);
-    if (n != 0)
+    if (n != 0) {
+      ssh_free(self->ssh); /* and not when the collector comes */
+      self->ssh = NULL;
       return n;
+    }
   }
   lua_settop(L, 2);
   return 1;
@@ -291,9 +294,9 @@ static int exec_try(lua_State *L) {
                          ssh_exec(c->ch, command, len));
 }
 
-/*** Run a command in the channel.
+/*** Run a command in the channel: one, of at most 32 KiB.
 ** @param command string: for the user's shell
-** @return true; or nil, message, code */
+** @return true; or nil, message, code: "EREFUSED" when the server says no */
 static int channel_exec(lua_State *L) {
   luaL_checkstring(L, 2);
   lua_settop(L, 2);
@@ -374,7 +377,7 @@ static int write_try(lua_State *L) {
 
 /*** Write all of it.
 ** @param data string
-** @return true, or nil, message, code */
+** @return true, or nil, message, code: "EREFUSED" after write_end */
 static int channel_write(lua_State *L) {
   to_channel(L);
   luaL_checkstring(L, 2);
@@ -390,7 +393,7 @@ static int write_end_try(lua_State *L) {
   return lib_ssh_outcome(L, ssh_channel_session(c->ch), ssh_write_end(c->ch));
 }
 
-/*** Say that no more will be written.
+/*** Say that no more will be written; safe to repeat.
 ** @return true, or nil, message, code */
 static int channel_write_end(lua_State *L) {
   lua_settop(L, 1);
@@ -445,9 +448,9 @@ static int channel_close(lua_State *L) {
 
 /* The rest of a session's life */
 
-/*** Ask for a sign of life when nothing was heard for so long, every 3 s at
-** most. When none has come after twice as long, the session ends with
-** "ETIMEDOUT". Only after authentication.
+/*** Ask for a sign of life when nothing was heard for so long. When none has
+** come after twice as long, the session ends with "ETIMEDOUT". Only after
+** authentication.
 ** @param seconds number: 0.1 or more */
 static int session_keepalive(lua_State *L) {
   struct session *self = lib_ssh_session(L);

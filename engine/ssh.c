@@ -2,6 +2,7 @@
 #include "ssh_inner.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,7 @@ static ssize_t take_output(libssh2_socket_t fd, const void *data, size_t len,
                            int flags, void **abstract) {
   struct ssh *s = *abstract;
   (void)fd, (void)flags;
+  s->taken += len;
   if (s->failed)
     return (
         ssize_t)len; /* nobody to send it to; libssh2 is to come to an end */
@@ -75,13 +77,19 @@ static void set_callbacks(LIBSSH2_SESSION *lib) {
 
 /* Life and death */
 
-/* libssh2 asks again for a sign of life after so many seconds at least, it
-** takes no smaller number; and it counts whole ones. */
-enum { ASK_AFTER = 2 };
+bool ssh_nudge(struct ssh *s, bool wants_reply) {
+  uint64_t before = s->taken;
+  /* So many seconds must have passed since the last time. libssh2 keeps them
+  ** as an int, and -1 have always passed. */
+  libssh2_keepalive_config(s->lib, wants_reply, UINT_MAX);
+  libssh2_keepalive_send(s->lib, NULL); /* says 0 also if it sends nothing */
+  return s->taken != before;
+}
 
+/* In a rekeying nothing is sent, but an answer is due as well. */
 static void ask_for_life(struct ssh *s) {
   s->asked = loop_now();
-  libssh2_keepalive_send(s->lib, NULL); /* "again" in a rekeying: so be it */
+  ssh_nudge(s, true);
   ssh_flush(s);
 }
 
@@ -97,14 +105,12 @@ static void beat(struct loop_timer *timer) {
     ssh_fail(s, KB_ETIMEDOUT, why);
     return;
   }
-  if (silence >= s->interval && s->asked <= s->heard &&
-      (s->asked == 0 || loop_now() - s->asked >= (ASK_AFTER + 1) * KB_SECOND))
+  if (silence >= s->interval && s->asked <= s->heard)
     ask_for_life(s);
   loop_arm(s->loop, timer, loop_now() + s->interval);
 }
 
 int ssh_beat(struct ssh *s, kb_time interval) {
-  libssh2_keepalive_config(s->lib, 1, ASK_AFTER);
   s->interval = interval;
   s->heard = loop_now();
   return loop_arm(s->loop, &s->beat, s->heard + interval);
@@ -331,34 +337,6 @@ struct waiters *ssh_input(struct ssh *s) {
 
 struct waiters *ssh_room(struct ssh *s) {
   return &s->room;
-}
-
-struct waiters *ssh_turns(struct ssh *s) {
-  return &s->turns;
-}
-
-int ssh_turn_take(struct ssh *s, const void *holder) {
-  if (s->turn != NULL && s->turn != holder)
-    return KB_EAGAIN;
-  s->turn = holder;
-  return 0;
-}
-
-void ssh_turn_leave(struct ssh *s, const void *holder) {
-  struct ssh_channel *ch = NULL;
-  if (s->turn == holder) {
-    s->turn = NULL;
-    if (s->opening && !s->failed) {
-      s->aborting = true;
-      ssh_open(s, NULL, 0, &ch);
-      s->aborting = false;
-      ssh_release(ch); /* the answer was there already */
-      if (s->opening)
-        ssh_fail(s, KB_EPROTO, "opening a channel could not be given up");
-    }
-  }
-  if (s->turn == NULL) /* also when it was woken for the turn and gave up */
-    task_wake_one(&s->turns);
 }
 
 void ssh_count(const struct ssh *s, struct ssh_count *count) {

@@ -8,8 +8,13 @@
 
 /* What the server may send before we have read it: it bounds the memory of a
 ** slow reader, and the speed on a long line (window / round trip). libssh2
-** sends at most PIECE bytes per call. */
-enum { WINDOW = 4 * 1024 * 1024, PACKET = 32768, PIECE = 32700 };
+** sends at most PIECE bytes per call, and a command in one packet. */
+enum {
+  WINDOW = 4 * 1024 * 1024,
+  PACKET = 32768,
+  PIECE = 32700,
+  COMMAND_MAX = 32768
+};
 
 /* Opening */
 
@@ -79,13 +84,25 @@ int ssh_open(struct ssh *s, const char *host, int port,
   return rc;
 }
 
+/* libssh2 would take the caller's mistakes for the end of the session. */
+static int refuse(struct ssh *s, const char *why) {
+  snprintf(s->why, sizeof s->why, "%s", why);
+  return KB_EREFUSED;
+}
+
 int ssh_exec(struct ssh_channel *ch, const char *command, size_t len) {
   if (ch->s == NULL)
     return KB_ECLOSED;
   if (!ssh_alive(ch->s))
     return ch->s->code;
-  return ssh_result(ch->s, libssh2_channel_process_startup(
-                               ch->lib, "exec", 4, command, (unsigned)len));
+  if (ch->started)
+    return refuse(ch->s, "this channel has had its command");
+  if (len > COMMAND_MAX)
+    return refuse(ch->s, "the command is longer than 32 KiB");
+  int rc = libssh2_channel_process_startup(ch->lib, "exec", 4, command,
+                                           (unsigned)len);
+  ch->started = rc != LIBSSH2_ERROR_EAGAIN;
+  return ssh_result(ch->s, rc);
 }
 
 /* Reading */
@@ -139,9 +156,8 @@ static int send_staged(struct ssh_channel *ch) {
 void ssh_send_staged(struct ssh *s) {
   for (struct ssh_channel *ch = s->channels; ch != NULL; ch = ch->next) {
     int rc = ch->held ? send_staged(ch) : 0;
-    if (rc == LIBSSH2_ERROR_EAGAIN)
-      return; /* the rekeying still goes on */
-    if (rc < 0)
+    /* "Again" may be one channel's alone, whose reader is slow. */
+    if (rc < 0 && rc != LIBSSH2_ERROR_EAGAIN)
       ssh_result(s, rc);
     if (s->failed)
       return;
@@ -177,6 +193,8 @@ ssize_t ssh_write(struct ssh_channel *ch, const char *data, size_t len,
     return s->code;
   if (libssh2_channel_wait_closed(ch->lib) == 0)
     return KB_ECLOSED;
+  if (ch->finished)
+    return refuse(s, "its end was written already");
   int rc = send_staged(ch);
   if (rc < 0)
     return ssh_result(s, rc);
@@ -194,9 +212,12 @@ int ssh_write_end(struct ssh_channel *ch) {
     return KB_ECLOSED;
   if (!ssh_alive(ch->s))
     return ch->s->code;
+  if (ch->finished)
+    return 0;
   int rc = send_staged(ch);
   if (rc == 0)
     rc = libssh2_channel_send_eof(ch->lib);
+  ch->finished = rc == 0;
   return ssh_result(ch->s, rc);
 }
 

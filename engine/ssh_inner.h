@@ -34,11 +34,12 @@ struct ssh {
   bool serving;  /* sending waits until all those sessions have been served */
   bool opening;  /* an opening of a channel has begun */
   struct ssh_queue address; /* of the channel being opened */
-  const void *turn;         /* who may open */
+  const void *turn; /* who may open; &opening while one is to be given up */
   struct waiters turns;
   struct loop_timer beat;
   kb_time heard, asked, interval; /* asked: for a sign of life, the last time */
   uint64_t bytes_in, bytes_out;
+  uint64_t taken; /* of bytes that libssh2 has sent */
   struct ssh_offer offer;
   void *user;
   int code; /* with ended or failed */
@@ -53,6 +54,7 @@ struct ssh_channel {
   struct ssh_channel *next;
   struct ssh *inner;       /* the session that it carries, if it does */
   bool held;               /* somebody will release it */
+  bool started, finished;  /* its command was sent; its input has ended */
   struct ssh_queue staged; /* what libssh2 began to send and must get again */
 };
 
@@ -75,6 +77,13 @@ void ssh_free_memory(struct ssh *s);
 
 /* Copy text without control characters. */
 void ssh_copy_text(char *to, size_t size, const char *text, size_t len);
+
+/* Send a message that means nothing and is answered if that is wanted. Returns
+** whether it was sent: while keys are exchanged anew nothing is. */
+bool ssh_nudge(struct ssh *s, bool wants_reply);
+
+/* Go on with giving up an opening, if one is to be. */
+void ssh_give_up(struct ssh *s);
 
 /* Send what a rekeying has held up. */
 void ssh_send_staged(struct ssh *s);

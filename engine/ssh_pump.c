@@ -192,6 +192,7 @@ void ssh_pump(struct ssh *s) {
     return;
   drain(s);
   ssh_send_staged(s);
+  ssh_give_up(s);
   ssh_reap(s);
   serve(s);
   ssh_flush(s);

@@ -1,6 +1,8 @@
 --- What tests of connections share: targets, and whether one gets through.
 local check = require "lib.check"
+local net = require "kb.core.net"
 local sys = require "kb.core.sys"
+local task = require "kb.core.task"
 local transport = require "kb.transport.ssh"
 
 local M = {}
@@ -61,6 +63,23 @@ function M.fails(target, code, ...)
     check.contains(message, words)
   end
   return message
+end
+
+--- A port of 127.0.0.1 that gives connections no answer at all: its queue of them is full.
+-- @return table: port; to be closed
+function M.black_hole()
+  local hole = check.ok(net.listen("127.0.0.1", 0, 0))
+  local address = check.ok(net.resolve("127.0.0.1", hole:port()))[1]
+  local held = { hole }
+  for _ = 1, 8 do
+    local _ <close> = task.within(0.05)
+    held[#held + 1] = net.connect(address)
+  end
+  return setmetatable({ port = hole:port() }, { __close = function()
+    for _, one in ipairs(held) do
+      one:close()
+    end
+  end })
 end
 
 return M

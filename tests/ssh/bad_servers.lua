@@ -170,24 +170,8 @@ test("a connection that ends in the middle of a transfer", function()
   check.equal(writer:join(), "ECLOSED")
 end)
 
--- An address that gives connections no answer at all: its queue of them is full.
-local function black_hole()
-  local hole = check.ok(net.listen("127.0.0.1", 0, 0))
-  local address = check.ok(net.resolve("127.0.0.1", hole:port()))[1]
-  local held = { hole }
-  for _ = 1, 8 do
-    local _ <close> = task.within(0.05)
-    held[#held + 1] = net.connect(address)
-  end
-  return setmetatable({ port = hole:port() }, { __close = function()
-    for _, one in ipairs(held) do
-      one:close()
-    end
-  end })
-end
-
 test("a server that does not answer at all", function()
-  local hole <close> = black_hole()
+  local hole <close> = reach.black_hole()
   local target = { name = "web1", address = "127.0.0.1", port = hole.port, agent = false, keys = {},
     timeouts = SHORT }
   within(2, reach.fails, target, "ETIMEDOUT", "web1 (127.0.0.1:",
@@ -237,7 +221,7 @@ end)
 test("opening a channel to where nobody answers can be given up", function()
   local server <close> = sshd.new()
   server:listen()
-  local hole <close> = black_hole()
+  local hole <close> = reach.black_hole()
   local target = reach.target(server, { name = "behind", address = "127.0.0.1",
     port = hole.port, jumps = { reach.target(server, { name = "a0" }) }, timeouts = SHORT })
   local bastion <close> = check.ok(transport.open(reach.target(server)))
