@@ -1,6 +1,7 @@
 /* kb.core.task: tasks, deadlines, conditions and signals, for Lua. */
 #include "bind.h"
 #include "task.h"
+#include "task_endless.h"
 
 #include <signal.h>
 
@@ -213,7 +214,7 @@ static int task_signal(lua_State *L) {
   watch->signo = signo;
   if (loop_signal(task_loop(L), signo, signal_caught, all) < 0)
     return bind_fail(L, KB_ESYSTEM, "signal");
-  task_interrupt_endless();
+  task_endless_watch();
   watch->all = all;
   all->by_number[signo] = watch;
   return 1;

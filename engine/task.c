@@ -1,10 +1,9 @@
 #include "task.h"
 
 #include "bind.h"
+#include "task_endless.h"
 
-#include <signal.h>
 #include <string.h>
-#include <sys/time.h>
 
 #define TASK      "kb.task"
 #define CANCELLED "kb.cancelled"
@@ -430,60 +429,19 @@ static void finish(lua_State *L, struct task *t, int status) {
   luaL_unref(L, LUA_REGISTRYINDEX, t->self_ref);
 }
 
-/* Lua that never waits, such as an endless loop, keeps the loop from hearing of
-** signals. So a timer that counts our own use of the processor looks every now
-** and then: where one coroutine has run since the last look, and somebody wants
-** us to end, it is interrupted where it is. */
+bool task_is_cancelled(const struct task *t) {
+  return t->cancelled && t->shields == 0;
+}
 
-enum { LOOK_EVERY = 500000 /* microseconds */ };
-
-static lua_State *volatile running;
-static volatile sig_atomic_t looked; /* since something else began to run */
-
-static void interrupt(lua_State *L, lua_Debug *at) {
-  (void)at;
-  struct task *t = task_self(L);
-  lua_sethook(L, NULL, 0, 0);
-  lua_pushliteral(L, "interrupted while it ran without waiting for anything");
+void task_interrupt(lua_State *L, struct task *t, const char *reason) {
+  lua_pushstring(L, reason);
   cancel(L, t);
   raise_cancelled(L, t);
 }
 
-/* Whether nobody has come to read a signal that ends us, or the task was
-** cancelled before it began to run on and on. */
-static bool is_to_end(const struct task *t) {
-  sigset_t pending;
-  if (t->cancelled && t->shields == 0)
-    return true;
-  return sigpending(&pending) == 0 &&
-         (sigismember(&pending, SIGINT) || sigismember(&pending, SIGTERM) ||
-          sigismember(&pending, SIGHUP));
-}
-
-static void look(int signo) {
-  (void)signo;
-  if (running == NULL || !looked)
-    looked = 1;
-  else if (is_to_end(task_self(running)))
-    lua_sethook(running, interrupt,
-                LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
-}
-
-void task_interrupt_endless(void) {
-  struct sigaction action = {.sa_handler = look, .sa_flags = SA_RESTART};
-  struct itimerval every = {{0, LOOK_EVERY}, {0, LOOK_EVERY}};
-  sigaction(SIGVTALRM, &action, NULL);
-  setitimer(ITIMER_VIRTUAL, &every, NULL);
-}
-
 static int resume(lua_State *L, struct task *t) {
   int nargs = lua_status(t->co) == LUA_YIELD ? 0 : lua_gettop(t->co) - 1;
-  int nres = 0;
-  looked = 0;
-  running = t->co;
-  int status = lua_resume(t->co, L, nargs, &nres);
-  running = NULL;
-  return status;
+  return task_endless_resume(L, t->co, t, nargs);
 }
 
 static void run_ready(lua_State *L, struct runtime *rt) {
@@ -595,6 +553,7 @@ void task_open(lua_State *L, struct loop *loop) {
   rt->loop = loop;
   lua_rawsetp(L, LUA_REGISTRYINDEX, &runtime_key);
   *slot_of(L) = NULL;
+  task_endless_open(L);
   bind_class(L, TASK, methods, no_functions);
   bind_class(L, CANCELLED, no_functions, cancelled_meta);
 }

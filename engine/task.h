@@ -32,10 +32,6 @@ void task_open(lua_State *L, struct loop *loop);
 ** Returns LUA_OK or LUA_ERRRUN. */
 int task_run(lua_State *L, int nargs);
 
-/* From now on also a task that never waits is cancelled, where it is, when one
-** of SIGINT, SIGTERM and SIGHUP is blocked and nobody has come to read it. */
-void task_interrupt_endless(void);
-
 /* The loop of this state. */
 struct loop *task_loop(lua_State *L);
 
@@ -75,6 +71,12 @@ struct task *task_self(lua_State *L);
 
 /* The running task; raises outside of one. */
 struct task *task_running(lua_State *L);
+
+/* Whether the next wait of the task raises. */
+bool task_is_cancelled(const struct task *t);
+
+/* Cancel the task that runs, in L or in a coroutine around L, and raise. */
+void task_interrupt(lua_State *L, struct task *t, const char *reason);
 
 /* Push the userdata of a task that has not ended. */
 void task_push(lua_State *L, struct task *t);

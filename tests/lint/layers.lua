@@ -36,7 +36,11 @@ local base = { ["kb.h"] = true, ["loop.h"] = true, ["task.h"] = true, ["bind.h"]
 local rules = {
   ["loop.c"] = { ours = { "kb.h", "loop.h" }, others = {} },
   ["loop.h"] = { ours = { "kb.h" }, others = {} },
-  ["task.c"] = { ours = { "task.h", "loop.h", "bind.h", "kb.h" }, others = { "lua" } },
+  ["task_endless.c"] = { ours = { "task_endless.h", "task.h", "loop.h", "bind.h", "kb.h" },
+    others = { "lua" } },
+  ["task_endless.h"] = { ours = {}, others = { "lua" } },
+  ["task.c"] = { ours = { "task.h", "task_endless.h", "loop.h", "bind.h", "kb.h" },
+    others = { "lua" } },
   ["task.h"] = { ours = { "kb.h", "loop.h" }, others = { "lua" } },
   ["bind.c"] = { ours = { "bind.h", "loop.h", "task.h", "kb.h" }, others = { "lua" } },
   ["bind.h"] = { ours = { "kb.h" }, others = { "lua" } },
@@ -115,7 +119,7 @@ test("C: only the scheduler resumes coroutines", function()
   local findings = {}
   for _, path in ipairs(tree.files("^engine/.*%.c$")) do
     for n, line in tree.lines(path) do
-      if line:find("lua_resume%s*%(") and path ~= "engine/task.c" then
+      if line:find("lua_resume%s*%(") and not path:find("^engine/task") then
         findings[#findings + 1] = path .. ":" .. n
       end
     end

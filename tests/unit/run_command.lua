@@ -178,6 +178,22 @@ test("Ctrl-C ends a playbook that never waits, also when it came before that", f
   end
 end)
 
+test("Ctrl-C ends also a coroutine of a playbook's own that never ends", function()
+  local dir <close> = scratch()
+  for _, run in ipairs { "coroutine.wrap(forever)()", "pcall(coroutine.wrap(forever))",
+    "coroutine.resume(coroutine.create(function() coroutine.wrap(forever)() end))",
+    "while true do coroutine.wrap(pcall)(error) end",
+    "coroutine.wrap(function() local _ <close> = setmetatable({}, { __close = forever }) "
+      .. "error(1) end)()" } do
+    local r = ground(dir.path).run(play("p", "here", [[
+local function forever() while true do end end
+os.execute("kill -INT $PPID")
+]] .. run))
+    check.equal(r.status, 5, run .. r.err)
+    check.contains(r.out, "interrupted, 0 changes made")
+  end
+end)
+
 test("a play waits for what the plays needed that are left out before it", function()
   local dir <close> = scratch()
   local g = ground(dir.path)

@@ -244,3 +244,32 @@ test("a scope that nobody closes ends when it is collected, also after its task"
   collectgarbage()
   local _ <close> = kept
 end)
+
+test("coroutines of one's own are what they are in Lua", function()
+  local function numbers(n, ...)
+    local more = coroutine.yield(n, ...)
+    error({ more }, 0)
+  end
+  local co = coroutine.create(numbers)
+  check.equal({ coroutine.resume(co, 1, nil, 3) }, { true, 1, nil, 3 })
+  local ok, e = coroutine.resume(co, "more")
+  check.equal({ ok, e, coroutine.status(co) }, { false, { "more" }, "dead" })
+  check.equal({ coroutine.resume(co) }, { false, "cannot resume dead coroutine" })
+  check.equal({ coroutine.resume(coroutine.running()) },
+    { false, "cannot resume non-suspended coroutine" })
+  check.raises("thread expected", coroutine.resume, 1)
+  check.raises("function expected", coroutine.wrap, 1)
+
+  local closed = 0
+  local next_one = coroutine.wrap(function(...)
+    local _ <close> = setmetatable({}, { __close = function() closed = closed + 1 end })
+    coroutine.yield(...)
+    error "over"
+  end)
+  check.equal({ next_one(1, 2) }, { 1, 2 })
+  local _, message = pcall(function() next_one() end)
+  check.ok(message:find "task%.lua:%d+: .*task%.lua:%d+: over$", message)
+  check.equal(closed, 1)
+  check.raises("cannot resume dead coroutine", next_one)
+  check.raises("only a task can wait", coroutine.wrap(function() task.sleep(0) end))
+end)
