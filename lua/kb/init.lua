@@ -1,5 +1,6 @@
 --- The playbook API: `local kb = require "kb"`.
 
+local again = require "kb.again"
 local confirm = require "kb.confirm"
 local diff = require "kb.diff"
 local err = require "kb.err"
@@ -244,6 +245,9 @@ end
 function M.words(texts)
   return quote.list(texts)
 end
+
+--- The command that runs another playbook as this run was started, for hints; see kb.again.
+M.command = again.command
 
 --- Refuse within an operation's plan: what is asked cannot or should not be done.
 -- @param message string

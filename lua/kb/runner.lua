@@ -228,7 +228,8 @@ end
 -- @param plays list of plays, as kb.play's load and tagged give them
 -- @param options table: inventory, report, open (function(settings) -> kb.remote), limit (pattern
 -- or nil), apply (boolean: false is a dry run), offline, verify, retries, forks (hosts of a play
--- at once, at most), extra_vars, trails (table: play name -> kb.trail)
+-- at once, at most), extra_vars, trails (table: play name -> kb.trail), again (list of strings: the
+-- options by which another command means the same hosts)
 -- @return summary: counts (failed, unreachable, ended), lost (host -> outcome), cancelled (list of
 -- hosts whose play was ended), interrupted (boolean: this task was cancelled), trips (host ->
 -- requests), seconds

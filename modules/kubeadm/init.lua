@@ -23,8 +23,9 @@ local function asks_node()
   return { { "kubeadm.node" } }
 end
 
-local function with_name(host, args)
-  args.host = host.name
+-- With the command that puts the host back, should that be the only way.
+local function with_reset(host, args)
+  args.reset = kb.command(host, "reset.lua", "--limit", host.name)
   return args
 end
 
@@ -40,7 +41,7 @@ M.init = kb.op {
     { "skip_phases", "list", "phases that are left out", default = {} },
     { "ignore", "list", "checks whose failure is accepted", default = {} } },
   facts = asks_node,
-  prepare = with_name,
+  prepare = with_reset,
   plan = plan.init,
   evidence = plan.evidence,
 }
@@ -55,7 +56,7 @@ M.join = kb.op {
     { "master", "boolean", "with a control plane", default = false },
     { "ignore", "list", "checks whose failure is accepted", default = {} } },
   facts = asks_node,
-  prepare = with_name,
+  prepare = with_reset,
   plan = plan.join,
   evidence = plan.evidence,
 }

@@ -26,9 +26,8 @@ local function refuse_half(now, args)
   if now.half then
     kb.refuse("an earlier attempt of kubeadm has failed or was broken off in the middle on this "
       .. "host, and it cannot take up where it stopped",
-      ("kbrun playbooks/reset.lua --limit %s puts this node alone back (certificates, images and "
-        .. "etcd stay); then run again. %s/log has kubeadm's last words"):format(
-        args.host or "HOST", attempt.dir), now.says)
+      ("%s puts this node alone back (certificates, images and etcd stay); then run again. %s/log "
+        .. "has kubeadm's last words"):format(args.reset, attempt.dir), now.says)
   end
 end
 

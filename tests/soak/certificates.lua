@@ -145,7 +145,7 @@ local function knows_half_a_master(ground)
     command.run(host, { "echo 1 >/var/lib/kbrun/kubeadm/code", title = "as if it had failed" })
     kubeadm.init(host, { "/c.yaml" })]])
   check.equal(status, 4)
-  check.contains(said, "reset.lua --limit m1 puts this node alone back")
+  check.contains(said, "--limit m1 puts this node alone back")
 end
 
 test("upload-certs: masters fetch their certificates from the cluster", function()

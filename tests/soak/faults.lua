@@ -138,7 +138,7 @@ faults.half = { at = "first master",
     g.lab:run("start", "m0")
     local status, told = run("site.lua", g.inventory)
     check.equal(status, 4)
-    said(failures_of(told), "kbrun playbooks/reset.lua %-%-limit m0 puts this node alone back")
+    said(failures_of(told), "playbooks/reset.lua %-i .- %-%-limit m0 puts this node alone back")
     check.equal(run("reset.lua", g.inventory, nil, nil, "--limit", "m0", "--yes"), 0)
   end }
 

@@ -142,6 +142,24 @@ test("a preview has nothing to verify", function()
   check.contains(r.err, "--verify asks after each change, and a preview makes none")
 end)
 
+test("a hint that names a playbook names the inventory, too", function()
+  local dir <close> = scratch()
+  local g = ground(dir.path)
+  check.ok(sys.write_file(dir.path .. "/more.yaml", "secret: no\n"))
+  check.ok(sys.write_file(dir.path .. "/reset.lua", ""))
+  check.ok(sys.write_file(dir.path .. "/a key", ""))
+  local text = play("p", "here", [[
+print(kb.command(host, "reset.lua", "--limit", "a b"))
+print(kb.command(host, "other.lua"))]])
+  local options = ("-i %s/hosts.yaml -e @%s/more.yaml -k '%s/a key' --become"):format(dir.path,
+    dir.path, dir.path)
+  local r = g.run(text, "-e", "@" .. dir.path .. "/more.yaml", "-e", "word=open sesame", "-k",
+    dir.path .. "/a key", "-b", "--timeout", "10", "--limit", "here")
+  check.equal(r.status, 0, r.err)
+  check.contains(r.out, ("\nkbrun %s/reset.lua %s --limit 'a b'\n"):format(dir.path, options))
+  check.contains(r.out, ("\nkbrun playbooks/other.lua %s\n"):format(options))
+end)
+
 test("Ctrl-C ends what runs, says where it stood, and exits with 5", function()
   local dir <close> = scratch()
   local g = ground(dir.path)

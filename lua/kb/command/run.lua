@@ -1,5 +1,6 @@
 --- kbrun PLAYBOOK...: run playbooks, or say what they would do.
 local access = require "kb.command.access"
+local again = require "kb.again"
 local common = require "kb.command.common"
 local confirm = require "kb.confirm"
 local err = require "kb.err"
@@ -14,6 +15,13 @@ local runner = require "kb.runner"
 local sys = require "kb.core.sys"
 local task = require "kb.core.task"
 local trail = require "kb.trail"
+
+local extra_option = { long = "extra", short = "e", value = "NAME=VALUE", list = true,
+  help = "set a variable over all others; @FILE reads many from YAML" }
+
+-- What another command must say, too, to mean the same hosts.
+local same_hosts = common.options(common.only(common.inventory, "inventory"), { extra_option },
+  common.connection)
 
 local function view_of(opts)
   if opts.json then
@@ -129,7 +137,7 @@ local function run(opts, args)
     end,
     apply = not dry_run, yes = opts.yes, offline = opts.offline, verify = opts.verify,
     retries = opts.retries, forks = opts.forks,
-    extra_vars = extra, trails = trail.load(args) })
+    extra_vars = extra, trails = trail.load(args), again = again.words(same_hosts, opts) })
   summary.dry_run = dry_run
   trail.save(args, plays)
   rep:finish(summary)
@@ -157,8 +165,7 @@ failed on a host, 5 interrupted.]],
     { long = "exit-code", help = "exit with 10 when there was something to do" },
     { long = "tags", short = "t", value = "TAG", list = true, help = "only plays with this tag" },
     { long = "skip-tags", value = "TAG", list = true, help = "no plays with this tag" },
-    { long = "extra", short = "e", value = "NAME=VALUE", list = true,
-      help = "set a variable over all others; @FILE reads many from YAML" },
+    extra_option,
     { long = "retries", value = "N", type = "integer", default = 2, min = 0,
       help = "how often to try again to reach a host, also when its connection is lost" },
   }, common.connection, common.output),
