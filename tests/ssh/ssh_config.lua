@@ -4,7 +4,9 @@ local check = require "lib.check"
 local reach = require "lib.reach"
 local sshd = require "lib.sshd"
 local ssh_config = require "kb.transport.ssh_config"
+local program = require "lib.program"
 local sys = require "kb.core.sys"
+local task = require "kb.core.task"
 local transport = require "kb.transport.ssh"
 
 local function config(server, text)
@@ -80,6 +82,55 @@ Host web
   local target = reach.target(server, { address = "web", ssh_config = path })
   target.port = nil
   reach.works(target)
+end)
+
+test("what a ProxyCommand says before it gives up is told", function()
+  local server <close> = sshd.new()
+  local path = config(server,
+    "Host web\n  ProxyCommand echo 'no ticket for %h: log in anew' >&2; exit 3\n")
+  local _ <close> = task.within(1)
+  local connection, message = transport.open { address = "web", ssh_config = path }
+  check.equal(connection, nil)
+  check.contains(message, "the ProxyCommand says: no ticket for web: log in anew")
+  check.equal(#sys.glob "/tmp/kbrun-proxy-*", 0)
+end)
+
+test("an ssh that is killed, hangs or cannot be run is no missing ssh, and it is said", function()
+  local server <close> = sshd.new()
+  local function fails(text, words)
+    local path = config(server, text)
+    local connection, message, code = transport.open { address = "web", ssh_config = path }
+    check.equal({ connection, code }, { nil, "EINVAL" })
+    check.contains(message, "ssh -G -T -F " .. path)
+    check.contains(message, words)
+  end
+  fails('Match exec "kill -9 $PPID"\n  User x\n', "ended by signal KILL")
+  do
+    local _ <close> = task.within(0.5)
+    fails('Match exec "sleep 30"\n  User x\n', "timed out")
+  end
+  local pid, all = tostring(sys.self().pid), nil
+  local _ <close> = setmetatable({}, { __close = function()
+    check.equal(program.run({ "prlimit", "--pid", pid, "--nofile=" .. all }).status, 0)
+  end })
+  all = program.run({ "prlimit", "--pid", pid, "--nofile", "--output=SOFT", "--noheadings" }).out
+    :match("%d+") .. ":"
+  local files = {}
+  local function full()
+    local path = config(server, "Host web\n  User x\n")
+    check.equal(program.run({ "prlimit", "--pid", pid, "--nofile=40:" }).status, 0)
+    for file in function() return (io.open "/dev/null") end do
+      files[#files + 1] = file
+    end
+    return transport.open { address = "web", ssh_config = path }
+  end
+  local connection, message = full()
+  for _, file in ipairs(files) do
+    file:close()
+  end
+  check.equal(connection, nil)
+  check.contains(message, "Too many open files")
+  check.contains(message, "ssh -G")
 end)
 
 test("jumps in a circle are refused", function()

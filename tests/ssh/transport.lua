@@ -209,6 +209,14 @@ test("the signal that ended a command is told", function()
   check.equal({ channel:wait() }, { nil, "KILL" })
 end)
 
+test("the ssh program knows a server by its alias, too", function()
+  local server <close> = listening()
+  local known = server:file("known", ("farm %s\n"):format(server:public(server.host_key)))
+  local changes = { host_key = false, known_hosts = { known }, host_key_alias = "farm" }
+  works(target_of(server, changes))
+  works(target_of(server, changes), openssh.open)
+end)
+
 test("dropbear is as good a server", function()
   local user <close> = account.new()
   local server <close> = dropbear.new(user)

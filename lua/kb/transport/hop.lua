@@ -6,6 +6,7 @@ local methods = require "kb.transport.methods"
 local place = require "kb.transport.place"
 local proc = require "kb.core.proc"
 local ssh = require "kb.core.ssh"
+local sys = require "kb.core.sys"
 local task = require "kb.core.task"
 
 local M = {}
@@ -22,6 +23,9 @@ local MACS = { "hmac-sha2-256", "hmac-sha2-512", "hmac-sha2-256-etm@openssh.com"
 -- How long an opening may keep others waiting before it goes to the end of the
 -- queue: a bastion opens one at a time, and a dead host must not hold it up.
 local PATIENCE = 1.5
+
+-- So many bytes of what a ProxyCommand said last are told.
+local MOST_SAID = 500
 
 -- Naming
 
@@ -65,17 +69,42 @@ end
 -- The programs that carry sessions, which end with them.
 local carriers = setmetatable({}, { __mode = "k" })
 
+-- What a ProxyCommand says while one logs in by it, in a file that is then removed: nobody reads
+-- on later, and it may say much.
+local Said = {}
+Said.__index = Said
+
+function Said:__close()
+  sys.remove(self.path)
+  sys.remove(self.dir)
+end
+
+function Said:text()
+  return (sys.read_file(self.path) or ""):sub(-MOST_SAID):gsub("%s+$", ""):gsub("%s*\n%s*", "; ")
+end
+
+local function listen()
+  local dir, message, code = sys.mkdtemp "/tmp/kbrun-proxy-"
+  return dir and setmetatable({ dir = dir, path = dir .. "/said" }, Said), message, code
+end
+
 local function run_command(hop)
-  local process, streams, code = proc.spawn {
-    argv = { "/bin/sh", "-c", "exec " .. hop.proxy_command },
+  local said, message, code = listen()
+  if not said then
+    return nil, message, code
+  end
+  local process, streams
+  process, streams, code = proc.spawn {
+    argv = { "/bin/sh", "-c", ("exec 2>%s; exec %s"):format(said.path, hop.proxy_command) },
     socket = true,
     stderr = "null",
     session = true,
   }
   if not process then
+    said:__close()
     return nil, streams, code
   end
-  return { stream = streams.socket, process = process }
+  return { stream = streams.socket, process = process, said = said }
 end
 
 local function connect_directly(hop)
@@ -215,6 +244,7 @@ function M.login(parent, hop)
   if not through then
     return nil, message, code
   end
+  local said <close> = through.said
   local session
   session, message, code = new_session(hop, through)
   if not session then
@@ -230,7 +260,9 @@ function M.login(parent, hop)
   local ok
   ok, message, code = speak(hop, session)
   if not ok then
-    return nil, message, code
+    local text = said and said:text() or ""
+    return nil, text == "" and message or ("%s; the ProxyCommand says: %s"):format(message, text),
+      code
   end
   session:keepalive(hop.keepalive or KEEPALIVE)
   failed.session = nil

@@ -46,6 +46,9 @@ local function host_key_lines(hop, dir, n)
     end
     local strict = hop.host_key_policy == "accept-new" and "accept-new" or "yes"
     lines[#lines + 1] = "StrictHostKeyChecking " .. strict
+    if hop.host_key_alias then
+      lines[#lines + 1] = "HostKeyAlias " .. word(hop.host_key_alias)
+    end
     return lines
   end
   local path, text = ("%s/known%d"):format(dir, n), {}

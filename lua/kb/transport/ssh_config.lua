@@ -1,6 +1,7 @@
 --- OpenSSH's configuration, as `ssh -G` understands it: what a target leaves open
 -- is taken from there. Without the ssh program, or a configuration of the user's
 -- or the site's own, targets stay as they are.
+local gate = require "kb.transport.gate"
 local identity = require "kb.transport.identity"
 local proc = require "kb.core.proc"
 local sys = require "kb.core.sys"
@@ -13,6 +14,11 @@ local SECONDS = 10
 
 -- A chain of jumps that comes from configuration is no longer than this.
 local MOST_HOPS = 8
+
+local KILL = 9
+
+-- So many processes at a time: plays begin with all hosts at once.
+local asking = gate.new(16)
 
 local answers = {} -- arguments -> settings
 
@@ -35,17 +41,35 @@ local function parse(text)
   return settings
 end
 
-local function ask(argv)
-  local _ <close> = task.within(SECONDS)
-  local process, streams = proc.spawn { argv = argv, stdin = "null", stderr = "pipe" }
-  if not process then
-    return false -- no ssh here
+-- How ssh ended, when it did not end well and said nothing.
+local function why(process, signal, code)
+  if code then
+    process:kill(KILL, true) -- with what it waits for
   end
-  local text, errors = read_all(streams.stdout), read_all(streams.stderr)
+  return code and signal or signal and "ended by signal " .. signal or "no reason given"
+end
+
+local function ask(argv)
+  local pass <close>, late = asking:enter()
+  if not pass then
+    return nil, ("%s: %s"):format(table.concat(argv, " "), late)
+  end
+  local _ <close> = task.within(SECONDS)
+  local process, streams, code = proc.spawn { argv = argv, stdin = "null", stderr = "pipe",
+    session = true }
+  if not process and code == "ENOENT" then
+    return false -- no ssh here
+  elseif not process then
+    return nil, ("%s: %s"):format(table.concat(argv, " "), streams)
+  end
+  local text, errors = read_all(streams.stdout), read_all(streams.stderr):gsub("%s+$", "")
   streams.stdout:close()
   streams.stderr:close()
-  if process:wait() ~= 0 then
-    return nil, ("%s: %s"):format(table.concat(argv, " "), errors:gsub("%s+$", ""))
+  local status, signal
+  status, signal, code = process:wait()
+  if status ~= 0 then
+    return nil, ("%s: %s"):format(table.concat(argv, " "),
+      errors ~= "" and errors or why(process, signal, code))
   end
   return parse(text)
 end
