@@ -95,7 +95,11 @@ function M.bytes(bytes)
   return (unit > 1 and bytes < 9.95 and "%.1f %s" or "%.0f %s"):format(bytes, UNITS[unit])
 end
 
+-- What has no end by then is shown without: nobody should have to keep it, or to wait for it.
+local LONGEST = 65536
+
 --- The whole lines at the beginning of a text.
+-- More than 64 KiB that have no end yet count as a line; what comes of it later is another.
 -- A pattern would look for the end of a long line from each of its letters.
 -- @param text string
 -- @return list of strings, without their newlines; and the rest, which has none
@@ -104,11 +108,16 @@ function M.lines(text)
   while true do
     local at = text:find("\n", from, true)
     if not at then
-      return list, text:sub(from)
+      break
     end
     list[#list + 1] = text:sub(from, at - 1)
     from = at + 1
   end
+  local rest = text:sub(from)
+  if #rest > LONGEST then
+    list[#list + 1], rest = rest, ""
+  end
+  return list, rest
 end
 
 --- Break text into lines of at most so many columns, at spaces. Lines that

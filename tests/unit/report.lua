@@ -79,6 +79,19 @@ test("what was held back of a command's output, and its last line, are shown whe
     check.contains(text, "h1 | -in-a-mine\n")
   end)
 
+test("a line that does not end is shown in pieces, not kept", function()
+  local rep, out = collecting(2)
+  local piece = ("x"):rep(10000)
+  for _ = 1, 50 do
+    rep:output("h1", "out", piece)
+  end
+  local shown = select(2, table.concat(out):gsub("x", ""))
+  check.ok(shown > 400000, shown)
+  rep:output("h1", "out", "end\nlast\n")
+  local text = table.concat(out)
+  check.equal({ select(2, text:gsub("x", "")), text:sub(-17) }, { 500000, "xxxend\nh1 | last\n" })
+end)
+
 test("a title that is not known yet is shown, not looked into", function()
   local rep, out = collecting(0)
   rep:emit(step("changed", { title = "use " .. unknown.new "known later" }))

@@ -131,7 +131,7 @@ function M.writer(name, width)
     for _, line in ipairs(lines) do
       put(kind, line)
     end
-    if held[kind] ~= "" and (not chunk or #held[kind] > 65536) then
+    if held[kind] ~= "" and not chunk then
       put(kind, held[kind])
       held[kind] = ""
     end
