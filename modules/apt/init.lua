@@ -39,6 +39,10 @@ M.packages = kb.op {
   plan = plan.packages,
 }
 
+--- Shell text that declares `finish_dpkg`, for scripts of other modules: what an installation that
+-- was broken off has left half configured is finished, once the dpkg that is at work has let go.
+M.FINISH = transaction.FINISH
+
 --- Package lists that are not too old, and not older than the last change of a repository.
 -- @param max_age duration: how old they may be
 M.updated = kb.op {

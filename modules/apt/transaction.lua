@@ -26,6 +26,20 @@ fi
 printf '#!/bin/sh\n# for kbrun\nexit 101\n' >$policy && chmod 755 $policy || exit
 ]]
 
+--- Shell text that declares `finish_dpkg`: what an installation that was broken off has left half
+-- configured is finished. The dpkg of a run that was killed may still be at work, for which dpkg
+-- does not wait as apt does.
+M.FINISH = [[
+finish_dpkg() {
+  for i in $(seq 300); do
+    said=$(dpkg --force-confdef --force-confold --configure -a 2>&1) && return
+    case $said in *"locked by another process"*) sleep 1 ;; *) break ;; esac
+  done
+  printf '%s\n' "$said" >&2
+  return 1
+}
+]]
+
 local function names_of(items, with_version)
   local names = {}
   for i, item in ipairs(items) do
@@ -70,7 +84,7 @@ local function script(given)
     table.insert(parts, given.start == false and NO_START or "")
   end
   if is_broken(given.install) then
-    table.insert(parts, "dpkg --force-confdef --force-confold --configure -a || exit\n")
+    table.insert(parts, M.FINISH .. "finish_dpkg || exit\n")
   end
   if #given.install > 0 then
     table.insert(parts, apt_get(given, "install", given.install))

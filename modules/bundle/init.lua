@@ -1,5 +1,6 @@
 --- The offline bundle: what it holds, and its packages on a host.
 
+local apt = require "modules.apt"
 local bundle = require "kb.bundle"
 local declarations = require "kb.bundle.declaration"
 local facts = require "modules.bundle.facts"
@@ -254,8 +255,7 @@ end
 
 -- apt with the bundle as its only source, beside the host's own configuration and lists. Two plays
 -- may come to a host at once, and apt does not wait for the lock of its lists; what a package
--- starts must not hold ours. What an installation that was killed left half done is finished first;
--- its dpkg may still be at work, and another dpkg does not wait for that.
+-- starts must not hold ours. What an installation that was killed left half done is finished first.
 -- Configuration that a playbook has written stays.
 local INSTALL = [[
 set -e; cd %s; exec 9>.lock; flock -w 600 9; mkdir -p .lists/partial
@@ -265,10 +265,7 @@ set -- -q -o Dir::Etc::SourceList="$PWD/sources.list" -o Dir::Etc::SourceParts=-
   -o DPkg::Lock::Timeout=300 \
   -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold
 export DEBIAN_FRONTEND=noninteractive
-for i in $(seq 300); do
-  said=$(dpkg --force-confdef --force-confold --configure -a 2>&1 9>&-) && break
-  case $said in *"locked by another process"*) sleep 1 ;; *) break ;; esac
-done
+finish_dpkg 9>&- || :
 apt-get "$@" update 9>&-
 apt-get "$@" install 9>&- -y --fix-broken --no-install-recommends --allow-change-held-packages]]
 
@@ -308,7 +305,8 @@ M.installed = kb.op {
     end
     return { title = "install " .. table.concat(titles, ", "), more = true,
       effect = brought(args, effect),
-      actions = { INSTALL:format(kb.quote(args.path)) .. " " .. table.concat(words, " ") } }
+      actions = { ("%s%s %s"):format(apt.FINISH, INSTALL:format(kb.quote(args.path)),
+        table.concat(words, " ")) } }
   end,
 }
 
