@@ -317,6 +317,8 @@ int ssh_result(struct ssh *s, int rc) {
     return ssh_fail(s, s->code, s->why);
   if (rc < 0 && s->failed)
     return s->code;
+  if (rc < 0 && s->greedy)
+    return ssh_fail(s, KB_EPROTO, "the server sends more than can be kept");
   if (rc < 0 && rc != LIBSSH2_ERROR_EAGAIN) {
     if (!s->goodbye)
       snprintf(s->why, sizeof s->why, "%s", text != NULL ? text : "failed");

@@ -9,6 +9,10 @@
 ** on; and where we stop reading because nobody takes the input. */
 enum { OUT_MAX = 512 * 1024, OUT_LOW = 256 * 1024, IN_MAX = 1024 * 1024 };
 
+/* What of ours the out-queue can hold beyond OUT_MAX is little: libssh2's
+** answers. They are as many as the server asks for. */
+enum { OUT_TOO_MUCH = 8 * OUT_MAX };
+
 /* A key that is offered under another name than its own; see ssh_offer. */
 struct ssh_offer {
   char *place; /* NULL when there is none, or it is complete */
@@ -19,6 +23,8 @@ struct ssh_offer {
 struct ssh {
   struct loop *loop;
   struct block *memory; /* libssh2's */
+  size_t held;          /* bytes of it */
+  bool greedy;          /* the server has made it too much */
   LIBSSH2_SESSION *lib;
   struct loop_io io;         /* fd is -1 without a socket */
   struct ssh_channel *outer; /* what carries it instead, or NULL */

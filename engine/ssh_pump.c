@@ -196,6 +196,8 @@ void ssh_pump(struct ssh *s) {
   ssh_reap(s);
   serve(s);
   ssh_flush(s);
+  if (s->out.len > OUT_TOO_MUCH)
+    ssh_fail(s, KB_EPROTO, "the server asks for answers and takes none");
   task_wake_all(&s->input);
 }
 
