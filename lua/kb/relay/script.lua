@@ -30,7 +30,13 @@ room() {
   df -P -k . | awk 'NR == 2 { printf "%.0f", $4 * 1024 }'
 }
 bytes() {
-  dd bs=65536 iflag=fullblock,count_bytes count="$1" 2>"$r/error"
+  dd bs=65536 iflag=fullblock,count_bytes status=none count="$1" 2>"$r/error"
+}
+unpack() {
+  zstd -dcq 2>"$r/error.zstd"
+}
+why() {
+  cat "$r"/error* 2>/dev/null | grep . | tail -n 1
 }
 begin() {
   case $(stat -f -c %T /dev/shm) in
@@ -139,8 +145,8 @@ check() {
 }
 while read -r word a b c e; do
   case $word in
-  data) bytes "$b" >>"$a.part" || fail "its disk: $(tail -n 1 "$r/error")" ;;
-  packed) bytes "$b" | zstd -dcq >>"$a.part" || fail 'its disk does not take it' ;;
+  data) bytes "$b" >>"$a.part" || fail "its disk: $(why)" ;;
+  packed) bytes "$b" | unpack >>"$a.part" || fail "its disk: $(why)" ;;
   whole) check "$a" 8>&- 9>&- & ;;
   file) bytes "$b" >"$r/$a" || fail 'its memory is full' ;;
   meet) meet "$a" "$b" 8>&- 9>&- & ;;
@@ -264,7 +270,7 @@ store() {
   if [ "$1" = data ]; then
     bytes "$2" <&3
   else
-    bytes "$2" <&3 | zstd -dcq
+    bytes "$2" <&3 | unpack
   fi
 }
 h=
@@ -278,7 +284,7 @@ while read -r word blob n more <&3; do
   esac
   at=$((at + ${more:-$n}))
   [ "$at" -le "$s" ] || fail "$h comes with more than it has"
-  store "$word" "$n" >>"$h.part" || fail "$d: $(tail -n 1 "$r/error")"
+  store "$word" "$n" >>"$h.part" || fail "$d: $(why)"
   printf 'at %s %s\n' "$h" "$at"
   [ "$at" -lt "$s" ] || finish "$h" "$s" 3<&- 8>&- 9>&- &
 done

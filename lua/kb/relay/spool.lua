@@ -52,6 +52,7 @@ end
 function tells.bad(self, hash)
   local one = self.have[hash]
   self.have[hash] = nil
+  self.taken = self.taken - one.came
   if not one.anew then
     self.failed[hash] = "its content is not what its name says"
   end
@@ -90,6 +91,7 @@ end
 
 function Spool:_open(blob)
   local there = self.have[blob.sha256] or { size = 0, anew = false }
+  there.came = 0
   there.anew = there.size > 0
   self.have[blob.sha256] = there
   local next_frame, file = frames.of(blob, math.min(there.size, blob.size), self.unpacks)
@@ -105,7 +107,9 @@ function Spool:_frame()
   local current = self.current
   local frame, at = current.next()
   if frame then
-    self.have[current.blob.sha256].size = at
+    local there = self.have[current.blob.sha256]
+    local came = at - there.size
+    there.size, there.came, self.taken = at, there.came + came, self.taken + came
     self.sent = self.sent + #frame
     return frame
   end
@@ -188,7 +192,8 @@ end
 -- @return spool
 function M.open(options)
   local self = setmetatable({ id = program.nonce(), have = {}, wanted = {}, failed = {},
-    nodes = {}, orders = {}, sent = 0, users = 0, numbers = 0, work = task.condition() }, Spool)
+    nodes = {}, orders = {}, sent = 0, users = 0, numbers = 0, work = task.condition(),
+    taken = 0 }, Spool) -- taken: of its disk's room, since it told of that
   options.spawn(function()
     self:_work(options.open)
   end)
@@ -204,7 +209,7 @@ function Spool:_file(name, content)
   self:_order("file %s %d\n%s", name, #content, content)
 end
 
--- Bytes that its disk must take for what is wanted, without what it has.
+-- Bytes that its disk must take yet for what is wanted.
 function Spool:_needs()
   local bytes = 0
   for hash, blob in pairs(self.wanted) do
@@ -231,6 +236,17 @@ function Node:meet(address)
   self.spool:_order("meet %d %s\n", self.number, address)
 end
 
+-- Nobody else wants what only this node wanted.
+local function forget(spool)
+  local wanted = {}
+  for _, node in pairs(spool.nodes) do
+    for _, want in ipairs(node.wants or {}) do
+      wanted[want.sha256] = want
+    end
+  end
+  spool.wanted = wanted
+end
+
 --- Begin to bring to the relay what a node wants, when the relay is ready.
 -- @param blobs list of {sha256, size, file}
 -- @return true; or nil, message
@@ -240,9 +256,11 @@ function Node:want(blobs)
   for _, blob in ipairs(blobs) do
     spool.wanted[blob.sha256] = spool.wanted[blob.sha256] or blob
   end
-  local needs = spool:_needs() + SPARE
-  if needs > spool.free then
-    return nil, ("its disk has %d MB free, %d are needed"):format(spool.free // 1000000,
+  local needs, free = spool:_needs() + SPARE, spool.free - spool.taken
+  if needs > free then
+    self.wants = nil
+    forget(spool)
+    return nil, ("its disk has %d MB free, %d are needed"):format(free // 1000000,
       needs // 1000000)
   end
   spool.work:notify()
@@ -281,17 +299,6 @@ function Node:trouble()
       return ("%s: %s"):format(want.file, spool.failed[want.sha256])
     end
   end
-end
-
--- Nobody else wants what only this node wanted.
-local function forget(spool)
-  local wanted = {}
-  for _, node in pairs(spool.nodes) do
-    for _, want in ipairs(node.wants or {}) do
-      wanted[want.sha256] = want
-    end
-  end
-  spool.wanted = wanted
 end
 
 --- Leave. The last one to leave ends the spool, and waits until nothing of it is left there.

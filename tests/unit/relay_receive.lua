@@ -1,0 +1,38 @@
+-- The script that receives blobs on a node, by itself.
+local test = ...
+local check = require "lib.check"
+local crypto = require "kb.core.crypto"
+local program = require "lib.program"
+local scratch = require "lib.scratch"
+local script = require "kb.relay.script"
+local sys = require "kb.core.sys"
+local zstd = require "kb.core.zstd"
+
+local MB = 1 << 20
+
+local function receive(dir, input)
+  local text = script.receive { id = "unit" .. sys.self().pid, d = dir.path .. "/blobs",
+    u = sys.self().user, from = "operator", key = "" }
+  check.ok(sys.write_file(dir.path .. "/input", input)) -- it need not be read to its end
+  return program.run { "/bin/sh", "-c", "trap '' XFSZ; ulimit -f 2048; eval \"$1\" <\"$2\"", "sh",
+    text, dir.path .. "/input" }
+end
+
+-- A limit to the size of files stands for a disk that is full: 2048 blocks are 1 MiB.
+test("a disk that does not take it is told in its own words, packed or not", function()
+  local dir <close> = scratch()
+  local content = ("x"):rep(3 * MB)
+  local hash = crypto.digest("sha256", content)
+  local head = ("%s %d\n.\n"):format(hash, #content)
+  local compressor <close> = zstd.compressor(1)
+  local small = compressor:feed(content) .. compressor:finish()
+  for _, frame in ipairs { ("data %s %d\n"):format(hash, #content) .. content,
+    ("packed %s %d %d\n"):format(hash, #small, #content) .. small } do
+    local result = receive(dir, head .. frame)
+    check.contains(result.out, ("want %s %d"):format(hash, #content))
+    local failure = check.ok(result.out:match("fail ([^\n]*)"), result.out .. result.err)
+    check.contains(failure, dir.path .. "/blobs: ")
+    check.contains(failure, "File too large")
+    program.run { "rm", "-rf", dir.path .. "/blobs" }
+  end
+end)
