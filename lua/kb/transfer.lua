@@ -148,15 +148,32 @@ local function put_large(remote, spec, data, values)
   return done and true, done and { changed = true, sent = data.size - at } or message, code
 end
 
+-- All of a small file: if it failed on its way, the command would be killed and leave its own.
+local function whole(data)
+  local parts, read = {}, data.read(0)
+  while not data.text do
+    local piece, message, code = read()
+    if message then
+      return nil, message, code
+    elseif not piece then
+      break
+    end
+    parts[#parts + 1] = piece
+  end
+  return data.text or table.concat(parts)
+end
+
 local function put_small(remote, spec, data, values)
-  local message, code, result
+  local text, message, code, result
   values.h, message, code = data:await()
-  if not values.h then
+  if values.h then
+    text, message, code = whole(data)
+  end
+  if not text then
     return nil, message, code
   end
-  result, message, code = request.run(remote, spec, "small", values, {
-    stdin = data.text or data.read(0), size = data.size,
-  })
+  result, message, code = request.run(remote, spec, "small", values, { stdin = text,
+    size = data.size })
   if not result then
     return nil, message, code
   end

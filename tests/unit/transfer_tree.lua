@@ -138,3 +138,32 @@ with("a place that was there keeps its mode, and its directories their owners",
       check.equal({ sys.stat(to).uid, sys.stat(to .. "/sub").uid }, { 0, 0 })
     end
   end)
+
+with("a file that goes away, or shrinks, while it is sent is an error that names it",
+  function(r, from, to)
+    write(from .. "/zzz", ("x"):rep(1000000))
+    for _, change in ipairs { function()
+      sys.remove(from .. "/zzz")
+    end, function()
+      write(from .. "/zzz", "short")
+    end } do
+      write(from .. "/zzz", ("x"):rep(1000000))
+      local ok, message, code = r:put_tree { dir = from, path = to, progress = change }
+      check.equal({ ok, code }, { nil, "EIO" }, message)
+      check.contains(message, from .. "/zzz")
+      check.contains(message, "here")
+      check.equal(sys.stat(to), nil)
+      check.equal(check.ok(r:run "echo on").out, "on\n")
+    end
+  end)
+
+with("a program keeps its right to be another user, also when it is given an owner",
+  function(r, from, to)
+    local spec = { dir = from, path = to, owner = sys.self().user }
+    check.ok(sys.chmod(from .. "/run me", tonumber("4755", 8)))
+    check.ok(sys.chmod(from .. "/sub", tonumber("2755", 8)))
+    check.ok(r:put_tree(spec))
+    check.equal(check.ok(sys.stat(to .. "/run me")).mode, tonumber("4755", 8))
+    local _, info = check.ok(r:put_tree(spec))
+    check.equal(info, { changed = false, sent = 0 })
+  end)

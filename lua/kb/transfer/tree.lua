@@ -5,11 +5,13 @@
 -- host has and we have not stays; so do the mode of the place itself, and the owners of directories
 -- unless others are asked for.
 local ending = require "kb.ending"
+local program = require "kb.shell.program"
 local quote = require "kb.quote"
 local request = require "kb.transfer.request"
 local source = require "kb.transfer.source"
 local sys = require "kb.core.sys"
 local tar = require "kb.tar"
+local task = require "kb.core.task"
 
 local M = {}
 
@@ -18,7 +20,7 @@ local SUMS = ".kbrun.sums"
 
 local PIECE = 256 * 1024
 
--- p the place, u and g owner and group. First the state of what is there, in records: E of
+-- p the place, u and g owner and group, n a word of this transfer's own. First the state of what is there, in records: E of
 -- everything, T and L of a link and what it points at, and the digests of files.
 local state_script = [==[
 [ -e "$p" ] || exit 0
@@ -35,14 +37,19 @@ d=${p%/*}
 [ -n "$d" ] || d=/
 [ -e "$p" ] || [ -d "$d" ] || { printf 'there is no directory %s\n' "$d" >&2; exit 62; }
 [ -d "$p" ] && d=$p
-t=$(mktemp -d "$d/.kbrun.XXXXXXXX") || exit 65
+t=$d/.kbrun.$n
+mkdir -m 700 "$t" || exit 65
 trap 'rm -rf "$t"' EXIT
 trap 'exit 65' HUP INT TERM
 mkdir "$t/new" && cd "$t/new" || exit 65
 tar -x -p -f - || exit 65
 mv .kbrun.sums ../sums || exit 65
 [ ! -s ../sums ] || sha256sum -c --quiet --strict ../sums >&2 || exit 64
-[ -z "$u$g" ] || chown -h -R "$u${g:+:$g}" . || exit 65
+if [ -n "$u$g" ]; then
+  find . -type f -perm -4000 -print0 >../setuid && find . -type f -perm -2000 -print0 >../setgid &&
+    chown -h -R "$u${g:+:$g}" . && xargs -0 -r chmod u+s -- <../setuid &&
+    xargs -0 -r chmod g+s -- <../setgid || exit 65
+fi
 sync -f . || exit 65
 if [ ! -d "$p" ]; then
   mv -T "$t/new" "$p" || exit 65
@@ -63,6 +70,12 @@ else
     done' sh "$p" "$u${g:+:$g}" {} + || exit 65
 fi
 sync -f "$p"
+]==]
+
+-- A command whose input fails is killed at once, and leaves what it was about.
+local clean_script = [==[
+d=${p%/*}
+rm -rf -- "$d/.kbrun.$n" "$p/.kbrun.$n"
 ]==]
 
 local codes = { [61] = "ENOTDIR", [62] = "ENOENT", [64] = "EBADMSG" }
@@ -163,63 +176,75 @@ local function choose(entries, there, spec)
   return chosen, table.concat(sums), bytes, changed
 end
 
+-- The content of a file: true; or nil, message.
 local function send_file(dir, entry, yield)
-  local file, message = io.open(dir .. "/" .. entry.path, "rb")
+  local path = dir .. "/" .. entry.path
+  local file <close>, message = io.open(path, "rb")
   if not file then
-    error(message, 0)
+    return nil, message
   end
-  local _ <close> = file
   local left = entry.size
   while left > 0 do
-    local piece = file:read(math.min(PIECE, left))
+    local piece, why = file:read(math.min(PIECE, left))
     if not piece then
-      error(entry.path .. " became shorter while it was read", 0)
+      return nil, ("%s: %s"):format(path, why or "it became shorter while it was read")
     end
     left = left - #piece
     yield(piece, #piece)
   end
   yield(tar.padding(entry.size), 0)
+  return true
+end
+
+-- All of the archive: true; or nil, message.
+local function produce(dir, chosen, sums, yield)
+  local list = { path = SUMS, kind = "file", mode = 384, mtime = 0, size = #sums }
+  yield(tar.header(list) .. sums .. tar.padding(#sums), 0)
+  for _, entry in ipairs(chosen) do
+    yield(tar.header(entry), 0)
+    if entry.kind == "file" then
+      local ok, message = send_file(dir, entry, yield)
+      if not ok then
+        return nil, message
+      end
+    end
+  end
+  yield(tar.ending, 0)
+  return true
 end
 
 -- The archive as a function giving pieces of about PIECE bytes.
 local function archive(dir, chosen, sums, progress, total)
-  local done = 0
-  local function produce(yield)
-    local list = { path = SUMS, kind = "file", mode = 384, mtime = 0, size = #sums }
-    yield(tar.header(list) .. sums .. tar.padding(#sums), 0)
-    for _, entry in ipairs(chosen) do
-      yield(tar.header(entry), 0)
-      if entry.kind == "file" then
-        send_file(dir, entry, yield)
-      end
-    end
-    yield(tar.ending, 0)
-  end
-  local held, size = {}, 0
+  local done, held, size, over = 0, {}, 0, false
   local next_piece = coroutine.wrap(function()
-    produce(function(piece, bytes)
+    local ok, message = produce(dir, chosen, sums, function(piece, bytes)
       held[#held + 1], size, done = piece, size + #piece, done + bytes
       if size >= PIECE then
         coroutine.yield(table.concat(held))
         held, size = {}, 0
       end
     end)
+    over = true
+    if not ok then
+      return nil, message, "EIO"
+    end
     return table.concat(held)
   end)
-  local over = false
   return function()
-    local piece = not over and next_piece() or nil
-    over = over or piece == nil or size < PIECE
+    if over then
+      return nil
+    end
+    local piece, message, code = next_piece()
     if progress and piece then
       progress(done, total)
     end
-    return piece
+    return piece, message, code
   end
 end
 
 local function run(remote, spec, script, opts)
-  local values = ("p=%s\nu=%s\ng=%s\n"):format(quote(spec.path), quote(spec.owner or ""),
-    quote(spec.group or ""))
+  local values = ("p=%s\nu=%s\ng=%s\nn=%s\n"):format(quote(spec.path), quote(spec.owner or ""),
+    quote(spec.group or ""), quote(opts.nonce or ""))
   opts.user = spec.user
   local result, message, code = remote:run(values .. script, opts)
   if result and result.code ~= 0 then
@@ -250,9 +275,13 @@ local function put(remote, spec)
   if not changed and result.out ~= "" then
     return true, { changed = false, sent = 0 }
   end
-  result, message, code = run(remote, spec, unpack_script, {
-    stdin = archive(dir, chosen, sums, spec.progress, bytes),
-  })
+  local nonce = program.nonce()
+  result, message, code = run(remote, spec, unpack_script, { nonce = nonce,
+    stdin = archive(dir, chosen, sums, spec.progress, bytes) })
+  if not result and code ~= "ECLOSED" then
+    local _ <close> = task.shield(5)
+    run(remote, spec, clean_script, { nonce = nonce, timeout = 5 })
+  end
   if not result then
     return nil, message, code
   end
