@@ -20,8 +20,9 @@ local SUMS = ".kbrun.sums"
 
 local PIECE = 256 * 1024
 
--- p the place, u and g owner and group, n a word of this transfer's own. First the state of what is there, in records: E of
--- everything, T and L of a link and what it points at, and the digests of files.
+-- p the place, u and g owner and group, n a word of this transfer's own. First the state of what is
+-- there, in records: E of everything, T and L of a link and what it points at, and the digests of
+-- files.
 local state_script = [==[
 [ -e "$p" ] || exit 0
 [ -d "$p" ] || { printf '%s is not a directory\n' "$p" >&2; exit 61; }
