@@ -85,12 +85,13 @@ static void add_string(luaL_Buffer *b, const void *data, size_t len) {
 }
 
 static void add_number(luaL_Buffer *b, const BIGNUM *n) {
-  unsigned char bytes[1024 + 1] = {0};
-  int len = BN_num_bytes(n);
-  KB_MUST(len < (int)sizeof bytes);
-  BN_bn2bin(n, bytes + 1);
-  bool high = len > 0 && (bytes[1] & 0x80) != 0; /* it would be negative */
-  add_string(b, high ? bytes : bytes + 1, (size_t)len + high);
+  size_t len = (size_t)BN_num_bytes(n);
+  bool high = len > 0 && BN_num_bits(n) % 8 == 0; /* it would be negative */
+  add_u32(b, len + high);
+  if (high)
+    luaL_addchar(b, '\0');
+  BN_bn2bin(n, (unsigned char *)luaL_prepbuffsize(b, len));
+  luaL_addsize(b, len);
 }
 
 /* Making keys of numbers */
@@ -525,7 +526,7 @@ static int key_sign(lua_State *L) {
   const EVP_MD *md = digest_for(algorithm);
   luaL_argcheck(L, (md == NULL) == (strcmp(algorithm, "ssh-ed25519") == 0), 3,
                 "no such algorithm");
-  unsigned char sig[1024];
+  unsigned char sig[OPENSSL_RSA_MAX_MODULUS_BITS / 8];
   n = sizeof sig;
   EVP_MD_CTX *ctx = EVP_MD_CTX_new();
   bool ok = ctx != NULL && EVP_DigestSignInit(ctx, NULL, md, NULL, pkey) == 1 &&

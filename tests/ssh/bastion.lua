@@ -182,6 +182,24 @@ test("an error says which hop it is about", function()
     "web1: bastion a0 (127.0.0.1:1)", "connect: Connection refused")
 end)
 
+test("a bastion that one target trusts has to prove itself to another one, too", function()
+  local bastion <close> = sshd.new()
+  bastion:listen()
+  local other = known_hosts.fingerprint(known_hosts.parse_key(bastion:public(bastion.user_key)))
+  local first <close> = check.ok(transport.open(reach.target(bastion,
+    { jumps = { reach.target(bastion, { name = "a0" }) } })))
+  reach.fails(reach.target(bastion, { jumps = {
+    reach.target(bastion, { name = "a0", host_key = { other } }) } }), "EHOSTKEY",
+    "web1: bastion a0", "host key: it shows ", other)
+  reach.fails(reach.target(bastion, { jumps = {
+    reach.target(bastion, { name = "a0", host_key = false,
+      known_hosts = { bastion:file("known", "") } }) } }), "EHOSTKEY", "web1: bastion a0", "unknown")
+  reach.fails(reach.target(bastion, { jumps = {
+    reach.target(bastion, { name = "a0", proxy_command = "false" }) } }), "ECLOSED",
+    "web1: bastion a0")
+  check.equal(reach.run(first, "echo still here"), "still here\n")
+end)
+
 test("when a bastion dies, those behind it learn so", function()
   local bastion <close> = sshd.new()
   local inside <close> = sshd.new()

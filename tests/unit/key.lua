@@ -149,3 +149,15 @@ test("what is no key is refused", function()
     check.equal(code, "EINVAL")
   end
 end)
+
+test("a key of 16384 bits, as large as ssh-keygen makes them", function()
+  local modulus = "\0" .. ("\255"):rep(2048)
+  local numbers = { "ssh-rsa", modulus, "\1\0\1", ("\127"):rep(2048), "\5",
+    "\0" .. ("\255"):rep(1024), "\0" .. ("\253"):rep(1024) }
+  local secret = string.pack(">I4I4" .. ("s4"):rep(7), 1, 1, table.unpack(numbers))
+  local text = "openssh-key-v1\0" .. string.pack(">s4s4s4I4s4s4", "none", "none", "", 1, "", secret)
+  local k = check.ok(key.parse(("-----BEGIN %s-----\n%s\n-----END %s-----\n"):format(
+    "OPENSSH PRIVATE KEY", crypto.base64_encode(text):gsub(("."):rep(64), "%0\n"),
+    "OPENSSH PRIVATE KEY")))
+  check.equal(k:public(), string.pack(">s4s4s4", "ssh-rsa", "\1\0\1", modulus))
+end)

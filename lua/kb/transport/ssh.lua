@@ -88,15 +88,20 @@ Connection.__name = "kb.ssh_connection"
 
 local shared = {} -- identity of the way there -> entry
 
--- Everything by which two connections to the same place may differ.
+-- Everything by which two connections may differ in where they lead, as whom, and in what a server
+-- must prove.
 local function way(chain, upto)
   local parts = {}
   for i = 1, upto do
     local hop = chain[i]
-    parts[#parts + 1] = ("%s@%s:%d %s %s"):format(
-      hop.user, hop.address, hop.port, table.concat(hop.keys or {}, ","), tostring(hop.agent))
+    for _, value in ipairs { hop.user, hop.address, hop.port, tostring(hop.proxy_command),
+      tostring(hop.family), tostring(hop.agent), tostring(hop.host_key_policy),
+      tostring(hop.host_key_alias), table.concat(hop.keys or {}, "\0"),
+      table.concat(hop.host_key or {}, "\0"), table.concat(hop.known_hosts or {}, "\0") } do
+      parts[#parts + 1] = value
+    end
   end
-  return table.concat(parts, " > ")
+  return table.concat(parts, "\n")
 end
 
 local function release(entry)
