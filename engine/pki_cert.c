@@ -295,6 +295,10 @@ int pki_verify(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
   const char *purpose = bind_field_string(L, 1, "purpose", "any");
+  luaL_argcheck(L,
+                strcmp(purpose, "any") == 0 || strcmp(purpose, "server") == 0 ||
+                    strcmp(purpose, "client") == 0,
+                1, "purpose must be server, client or any");
   lua_getfield(L, 1, "certificate");
   X509 *x = check(L, 2);
   STACK_OF(X509) *roots = stack_of(L, "roots");

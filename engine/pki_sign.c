@@ -17,6 +17,20 @@ static const char *pair_string(lua_State *L, lua_Integer i, size_t *len) {
   return lua_tolstring(L, -1, len);
 }
 
+/* Push the field, a list or absent; its length, or -1 when it is none. */
+static lua_Integer push_list(lua_State *L, int idx, const char *field) {
+  int type = lua_getfield(L, idx, field);
+  lua_Integer count = type == LUA_TTABLE ? (lua_Integer)lua_rawlen(L, -1) : 0;
+  if (type == LUA_TTABLE && count == 0) {
+    lua_pushnil(L);
+    if (lua_next(L, -2) == 0)
+      return 0;
+    lua_pop(L, 2); /* fields and no list */
+    return -1;
+  }
+  return type == LUA_TTABLE || type == LUA_TNIL ? count : -1;
+}
+
 static bool add_entry(lua_State *L, X509_NAME *name) {
   size_t n, len;
   const char *field = pair_string(L, 1, &n);
@@ -108,9 +122,8 @@ static bool add_alternative(lua_State *L, GENERAL_NAMES *names) {
 
 GENERAL_NAMES *pki_spec_alternatives(lua_State *L, int idx, const char **why) {
   GENERAL_NAMES *names = GENERAL_NAMES_new();
-  bool ok = names != NULL;
-  bool listed = lua_getfield(L, idx, "names") == LUA_TTABLE;
-  lua_Integer count = listed ? (lua_Integer)lua_rawlen(L, -1) : 0;
+  lua_Integer count = push_list(L, idx, "names");
+  bool ok = names != NULL && count >= 0;
   for (lua_Integer i = 1; ok && i <= count; i++) {
     ok = lua_rawgeti(L, -1, i) == LUA_TTABLE && add_alternative(L, names);
     lua_pop(L, 1);
@@ -166,9 +179,8 @@ static bool set_usage(ASN1_BIT_STRING *bits, const char *usage) {
 static bool add_usages(lua_State *L, X509 *x, const char **why) {
   ASN1_BIT_STRING *bits = ASN1_BIT_STRING_new();
   *why = "usages: a list of key usages such as \"digital signature\"";
-  bool ok = bits != NULL;
-  bool listed = lua_getfield(L, 1, "usages") == LUA_TTABLE;
-  lua_Integer count = listed ? (lua_Integer)lua_rawlen(L, -1) : 0;
+  lua_Integer count = push_list(L, 1, "usages");
+  bool ok = bits != NULL && count >= 0;
   for (lua_Integer i = 1; ok && i <= count; i++) {
     lua_rawgeti(L, -1, i);
     ok = set_usage(bits, lua_tostring(L, -1));
@@ -194,9 +206,8 @@ static bool push_purpose(EXTENDED_KEY_USAGE *list, const char *text) {
 static bool add_extended(lua_State *L, X509 *x, const char **why) {
   EXTENDED_KEY_USAGE *list = EXTENDED_KEY_USAGE_new();
   *why = "extended: a list such as \"serverAuth\" or dotted numbers";
-  bool ok = list != NULL;
-  bool listed = lua_getfield(L, 1, "extended") == LUA_TTABLE;
-  lua_Integer count = listed ? (lua_Integer)lua_rawlen(L, -1) : 0;
+  lua_Integer count = push_list(L, 1, "extended");
+  bool ok = list != NULL && count >= 0;
   for (lua_Integer i = 1; ok && i <= count; i++) {
     lua_rawgeti(L, -1, i);
     ok = push_purpose(list, lua_tostring(L, -1));
@@ -298,13 +309,15 @@ static EVP_PKEY *subject_key(lua_State *L, int idx) {
 /* Fill and sign; false with *why for what was wrong. Raises nothing. */
 static bool make(lua_State *L, X509 *x, EVP_PKEY *subject, X509 *issuer,
                  EVP_PKEY *by, const char **why) {
-  return X509_set_version(x, X509_VERSION_3) == 1 && set_serial(x) &&
-         set_names(L, x, issuer, why) &&
-         set_time(L, X509_getm_notBefore(x), "not_before", why) &&
-         set_time(L, X509_getm_notAfter(x), "not_after", why) &&
-         X509_set_pubkey(x, subject) == 1 && add_constraints(L, x, why) &&
-         add_usages(L, x, why) && add_extended(L, x, why) &&
-         add_identifiers(x, issuer) && add_alternatives(L, x, why) &&
+  bool ok = X509_set_version(x, X509_VERSION_3) == 1 && set_serial(x) &&
+            set_names(L, x, issuer, why) &&
+            set_time(L, X509_getm_notBefore(x), "not_before", why) &&
+            set_time(L, X509_getm_notAfter(x), "not_after", why) &&
+            X509_set_pubkey(x, subject) == 1 && add_constraints(L, x, why) &&
+            add_usages(L, x, why) && add_extended(L, x, why);
+  if (ok)
+    *why = "signing";
+  return ok && add_identifiers(x, issuer) && add_alternatives(L, x, why) &&
          X509_sign(x, by, digest_for(by)) > 0;
 }
 

@@ -193,7 +193,8 @@ test("a bastion that one target trusts has to prove itself to another one, too",
     "web1: bastion a0", "host key: it shows ", other)
   reach.fails(reach.target(bastion, { jumps = {
     reach.target(bastion, { name = "a0", host_key = false,
-      known_hosts = { bastion:file("known", "") } }) } }), "EHOSTKEY", "web1: bastion a0", "unknown")
+      known_hosts = { bastion:file("known", "") } }) } }), "EHOSTKEY", "web1: bastion a0",
+    "unknown")
   reach.fails(reach.target(bastion, { jumps = {
     reach.target(bastion, { name = "a0", proxy_command = "false" }) } }), "ECLOSED",
     "web1: bastion a0")

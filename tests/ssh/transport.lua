@@ -94,6 +94,27 @@ test("accept-new writes the key down, and refuses another one afterwards", funct
     known_hosts.fingerprint(known_hosts.parse_key(server:public(server.host_key))), file .. ":1")
 end)
 
+test("a key of a type of which none is known is no changed key, and not accepted either", function()
+  local server <close> = listening()
+  local rsa = server:key("rsa", "-t", "rsa", "-b", "2048", "-N", "")
+  local file = server:file("known", ("[127.0.0.1]:%d %s\n"):format(server.port, server:public(rsa)))
+  local message = fails(target_of(server,
+    { host_key = false, known_hosts = { file }, host_key_policy = "accept-new" }), "EHOSTKEY",
+    "it shows ssh-ed25519 SHA256:", "known are keys of other types alone: ssh-rsa SHA256:",
+    file .. ":1")
+  check.equal(message:find "CHANGED", nil)
+end)
+
+test("a new key is not accepted while one of the files cannot be read", function()
+  local server <close> = listening()
+  local file = server.dir .. "/known"
+  local changes = { host_key = false, known_hosts = { file, server.dir },
+    host_key_policy = "accept-new" }
+  fails(target_of(server, changes), "EHOSTKEY", "web1", "its key cannot be looked up", server.dir,
+    "Is a directory")
+  check.equal(sys.stat(file), nil)
+end)
+
 test("an agent's key, also as the holder of a key that is locked here", function()
   local server <close> = sshd.new()
   server:listen()

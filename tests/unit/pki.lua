@@ -137,3 +137,20 @@ test("bytes of a certificate changed at random are read or refused, never more",
     end
   end
 end)
+
+test("what is no list, no purpose or no key that signs is refused, and said to be so", function()
+  refused("usages: a list", { usages = "cert sign" })
+  refused("usages: a list", { usages = { sign = true } })
+  refused("extended: a list", { extended = "serverAuth" })
+  refused("the names: a list", { names = "dns:y" })
+  refused("the names: a list", { names = { dns = "y" } })
+  check.ok(sign { usages = {}, extended = {}, names = {} })
+  local certificate = check.ok(sign { ca = true })
+  local ok, message = pcall(core.verify,
+    { certificate = certificate, roots = { certificate }, purpose = "Server" })
+  check.equal(ok, false)
+  check.contains(message, "purpose must be server, client or any")
+  local exchange = check.ok(core.read_key(
+    program.run({ "openssl", "genpkey", "-algorithm", "X25519" }).out))
+  refused("signing: ", { key = exchange })
+end)

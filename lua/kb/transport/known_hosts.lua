@@ -113,9 +113,15 @@ local function add(store, line)
   end
 end
 
+local ABSENT = { ENOENT = true, ENOTDIR = true }
+
 local function read(store, path)
   local n = 0
-  for text in ((sys.read_file(path) or "") .. "\n"):gmatch "([^\n]*)\n" do
+  local all, message, code = sys.read_file(path)
+  if not all and not ABSENT[code] then
+    store.unreadable = store.unreadable or message
+  end
+  for text in ((all or "") .. "\n"):gmatch "([^\n]*)\n" do
     n = n + 1
     text = text:match "^%s*(.-)%s*$"
     if text ~= "" and text:sub(1, 1) ~= "#" then
@@ -134,7 +140,8 @@ local stores = {}
 
 --- The keys in some files; a file that does not exist holds none.
 -- @param paths list of strings
--- @return store: check, types, add; its field warnings lists lines not understood
+-- @return store: check, types, add; its field warnings lists lines not understood, and unreadable
+-- says why one that exists cannot be read
 function M.load(paths)
   local key = table.concat(paths, "\0")
   local store = stores[key]

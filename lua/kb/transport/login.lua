@@ -104,6 +104,23 @@ local function accept_new(target, store, blob)
   return true
 end
 
+-- A key of a type of which none is known: nobody can tell whether it is an old one. libssh2 cannot
+-- ask every server for a key of a known type; libssh2 1.10 has SHA-1 alone for "ssh-rsa".
+local function changed(target, blob, lines)
+  local same_type = false
+  for _, line in ipairs(lines) do
+    same_type = same_type or line.type == known_hosts.type(blob)
+  end
+  if not same_type then
+    return ("it shows %s, but known are keys of other types alone: %s; compare the fingerprint on "
+      .. "the machine itself and add the key, or use the ssh program (transport = openssh)")
+      :format(shown(blob), describe(lines))
+  end
+  return ("the key has CHANGED: it shows %s, but known is %s; if the machine was set up anew, "
+    .. "remove the old key (ssh-keygen -R '%s'), else somebody is in between")
+    :format(shown(blob), describe(lines), known_hosts.name(name_of(target), target.port))
+end
+
 --- Whether a server's host key is the one that it must have.
 -- @param target table: host_key, host_key_policy, known_hosts, host_key_alias
 -- @param blob string: the key that the server has shown
@@ -119,11 +136,9 @@ function M.check_host_key(target, blob)
   elseif verdict == "revoked" then
     return nil, ("its key is revoked: %s"):format(describe(lines)), "EHOSTKEY"
   elseif verdict == "changed" then
-    return nil,
-      ("the key has CHANGED: it shows %s, but known is %s; if the machine was set up anew, "
-        .. "remove the old key (ssh-keygen -R '%s'), else somebody is in between")
-        :format(shown(blob), describe(lines), known_hosts.name(name_of(target), target.port)),
-      "EHOSTKEY"
+    return nil, changed(target, blob, lines), "EHOSTKEY"
+  elseif store.unreadable then -- the key that is known may be there
+    return nil, ("its key cannot be looked up: %s"):format(store.unreadable), "EHOSTKEY"
   elseif target.host_key_policy == "accept-new" then
     return accept_new(target, store, blob)
   end
