@@ -2,8 +2,9 @@
 --
 -- A declaration is a list of entries `{ name, type, "what it means", ... }` with the fields
 -- at = 1 (may be given as the first positional value), required = true, default = value,
--- unknown = true (may be something that a dry run does not know yet), file = "files" or "templates"
--- (names a file of the operator's machine, which the static check looks for).
+-- unknown = true (may be something that a dry run does not know yet), file = "files", "templates"
+-- or "directory" (names a file or directory of the operator's machine, which the static check looks
+-- for).
 -- Types: string, integer, number, boolean, function, table, any, path (absolute), mode (permission
 -- bits: "0644" or 420), duration (seconds, or "90s", "5m", "2h"), content (string or secret), line
 -- (text without a line break), pattern (of Lua), list (of strings; a single string is a list of
@@ -52,7 +53,7 @@ end
 
 local function to_path(value)
   if type(value) == "string" and value:find("^/") and not value:find("[%z\n]") then
-    return #value > 1 and (value:gsub("/+$", "")) or value
+    return value:find("[^/]") and (value:gsub("/+$", "")) or "/"
   end
 end
 

@@ -15,6 +15,7 @@ local runner = require "kb.runner"
 local secret = require "kb.secret"
 local sequence = require "kb.sequence"
 local sys = require "kb.core.sys"
+local tree = require "kb.tree"
 local unknown = require "kb.unknown"
 local values = require "kb.value"
 local variable = require "kb.variable"
@@ -265,18 +266,14 @@ end
 -- @param hint string: what to do about it
 -- @return string: what is taken for granted, and why; for `perhaps` when the need is not known
 -- @raise kb.err of kind failed
-function M.missing(ask, message, hint)
-  return op.missing(ask, message, hint)
-end
+M.missing = op.missing
 
 --- Why a dry run cannot exclude that there is by then what a fact says there is not: packages that
 -- are going to be installed may bring it.
 -- @param ask function(fact name, args...): as a plan gets it
 -- @param ... the name and arguments of the fact
 -- @return string: "known after …"; nil when it can
-function M.may_appear(ask, ...)
-  return op.may_appear(ask, ...)
-end
+M.may_appear = op.may_appear
 
 --- The difference of two texts, in unified form.
 -- @param before string
@@ -290,12 +287,15 @@ end
 -- templates/ beside the playbook, or beside it.
 -- @param host host
 -- @param name string
--- @param kind string: "files" or "templates"
+-- @param kind string: "files", "templates", or "directory": a directory, in files/ or beside it
 -- @return string: its path
 -- @raise kb.err of kind usage when it is not there
 function M.find_file(host, name, kind)
   return localfile.find(name, host.play.dir, kind)
 end
+
+--- Directories with all that is in them, here and on hosts; see kb.tree.
+M.tree = tree
 
 --- The SHA-256 and size of a file on the operator's machine.
 -- @param path string

@@ -11,23 +11,27 @@ local digests = {} -- path -> { size, mtime, digest }
 
 local hashing = {} -- path -> condition, while somebody hashes it: others wait for the digest
 
---- Find a file that a play names: as it is when absolute, else in files/, templates/ or beside the
--- playbook.
+--- Find a file or directory that a play names: as it is when absolute, else in files/, templates/
+-- or beside the playbook.
 -- @param name string
 -- @param dir string: the playbook's directory
--- @param kind string: "files" or "templates": which directory comes first
+-- @param kind string: "files" or "templates": a file, and which directory comes first; or
+-- "directory": a directory, in files/ first
 -- @return string: its path
 -- @raise kb.err of kind usage when it is not there
 function M.find(name, dir, kind)
+  local directory = kind == "directory"
+  local first = ("%s/%s/"):format(dir, directory and "files" or kind)
   local tried = {}
-  for _, base in ipairs(name:find("^/") and { "" } or { dir .. "/" .. kind .. "/", dir .. "/" }) do
+  for _, base in ipairs(name:find("^/") and { "" } or { first, dir .. "/" }) do
     local stat = sys.stat(base .. name)
-    if stat and stat.kind ~= "directory" then
+    if stat and (stat.kind == "directory") == directory then
       return base .. name
     end
-    tried[#tried + 1] = base .. name .. (stat and " (it is a directory)" or "")
+    tried[#tried + 1] = base .. name .. (stat and (" (it is a %s)"):format(stat.kind) or "")
   end
-  err.raise("usage", ("there is no file %s"):format(table.concat(tried, " and no ")))
+  err.raise("usage", ("there is no %s %s"):format(directory and kind or "file",
+    table.concat(tried, " and no ")))
 end
 
 --- Read a file whole.

@@ -258,10 +258,12 @@ function Remote:get(spec)
   return transfer.get(self, spec)
 end
 
---- Put what is in a local directory into one on the host, as one stream. What only the host has
--- stays; files that are the same already are not sent.
--- @param spec table: dir (local), path (there, absolute; made if absent), owner, group, user (who
--- writes it), timeout (seconds for all of it), progress (function of bytes done and total)
+--- Put what is in a local directory into one on the host, as one stream. Files that are the same
+-- already are not sent.
+-- @param spec table: dir (local), path (there, absolute; made if absent), owner, group, mode and
+-- dir_mode (of files and directories, integers; absent: as they are here), delete (boolean: what
+-- only the host has goes, else it stays), user (who writes it), timeout (seconds for all of it),
+-- progress (function of bytes done and total)
 -- @return true and a table: changed, sent (bytes of files). Or nil, message, code as of put
 function Remote:put_tree(spec)
   return tree.put(self, spec)

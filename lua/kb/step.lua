@@ -224,7 +224,8 @@ end
 local function paths_of(change)
   local paths = {}
   for _, action in ipairs(change.actions) do
-    paths[#paths + 1] = type(action) == "table" and action.put and action.put.path or nil
+    local put = type(action) == "table" and (action.put or action.put_tree)
+    paths[#paths + 1] = put and put.path or nil
   end
   return paths
 end

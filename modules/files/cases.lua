@@ -13,6 +13,18 @@ end
 
 local one = "2c8b08da5ce60398e1f19af0e5dccc744df274b826abe585eaba68c525434806" -- of "one\n"
 
+local two = "27dd8ed44a83ff94d557f9fd0412ed5a8cbca69ea04922d88c01184a07300a5a" -- of "two\n"
+
+-- What is in /t: entries of root with what a case says of them.
+local function tree(entries)
+  for _, entry in pairs(entries) do
+    entry.kind, entry.owner, entry.group = entry.kind or "file", "root", "root"
+    entry.mode = tonumber(entry.kind == "directory" and "755" or entry.kind == "link" and "777"
+      or "644", 8)
+  end
+  return { "file.tree", "/t", entries }
+end
+
 return {
   { "files.directory", "makes those above it, too",
     given = { { "file.stat", "/srv/a/b", absent }, { "file.stat", "/srv/a", absent },
@@ -82,6 +94,36 @@ return {
     prepared = { content = "one\n" },
     given = { file "/f", { "file.digest", "/f", one }, dir "/", root }, same = "already as asked" },
   { "files.template", "needs a template", args = { "/f" }, refuses = "needs 'from'" },
+
+  { "files.tree", "fills a new directory", args = { "/srv/t", from = "tests/lib/tree" },
+    given = { { "file.stat", "/srv/t", absent }, { "file.tree", "/srv/t", "absent" }, dir "/srv",
+      root },
+    title = "create directory /srv/t; fill /srv/t: 4 new",
+    diff = "+link -> one.txt\n+one.txt\n+sub/\n+sub/two.txt\n",
+    actions = { "umask 022; mkdir -p -- /srv/t",
+      { put_tree = { dir = "tests/lib/tree", path = "/srv/t", delete = false } } } },
+  { "files.tree", "changes what differs, and removes what is not ours",
+    args = { "/t", from = "tests/lib/tree", delete = true, owner = "www", mode = "0640" },
+    given = { dir "/t", root, tree { ["one.txt"] = { digest = "00" }, old = { kind = "directory" },
+      ["old/er"] = {}, link = { kind = "link", to = "two.txt" }, sub = { kind = "file" } } },
+    title = "/t: owner www:root; fill /t: 1 new, 3 changed, 1 removed",
+    diff = "~link -> one.txt (was two.txt, owner www)\n-old\n"
+      .. "~one.txt (content, mode 0640, owner www)\n~sub/ (was a file, owner www)\n"
+      .. "+sub/two.txt\n" },
+  { "files.tree", "is there", args = { "/t", from = "tests/lib/tree", mode = "0644",
+    dir_mode = "0755" }, same = "as asked", given = { dir "/t", root,
+      tree { ["one.txt"] = { digest = one }, more = {}, link = { kind = "link", to = "one.txt" },
+        sub = { kind = "directory" }, ["sub/two.txt"] = { digest = two } } } },
+  { "files.tree", "a directory is where a file is to be", refuses = "/t/one.txt is a directory",
+    args = { "/t", from = "tests/lib/tree" },
+    given = { dir "/t", root, tree { ["one.txt"] = { kind = "directory" } } } },
+  { "files.tree", "a file is in its place", args = { "/t", from = "tests/lib/tree" },
+    given = { file "/t", root, { "file.tree", "/t", "other" } },
+    refuses = "/t is not a directory" },
+  { "files.tree", "would fill everything", args = { "//", from = "tests/lib/tree" },
+    given = { dir "/", root }, refuses = "/ is not filled" },
+  { "files.tree", "there is no such local directory", args = { "/t", from = "tests/lib/none" },
+    given = { dir "/t", root, tree {} }, refuses = "tests/lib/none" },
 
   { "files.link", "makes it", args = { "/l", to = "a b" },
     given = { { "file.stat", "/l", absent }, root, dir "/" }, title = "link /l -> a b",

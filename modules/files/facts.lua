@@ -117,6 +117,21 @@ M.exists = kb.fact {
   end,
 }
 
+--- What is in a directory, with the SHA-256 of each file.
+-- Names that begin with ".kbrun." are passed over: files that are on their way.
+-- @param path string
+-- @return table: path below the directory -> { kind, mode, owner, group, digest (of a file), to (of
+-- a link) }; "absent" when there is nothing, "other" when it is no directory
+M.tree = kb.fact {
+  name = "file.tree",
+  costly = true,
+  command = kb.tree.question,
+  parse = function(out)
+    return kb.tree.parse(out) or nil, "the directory cannot be read whole"
+  end,
+  bare = "absent",
+}
+
 --- When a file was last changed or put in its place; of a directory, also anything below it.
 -- It is the time of the last status change, which also a file has that kept an old modification
 -- time when it was copied or came with a package.

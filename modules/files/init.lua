@@ -8,6 +8,7 @@ local download = require "modules.files.download"
 local edit = require "modules.files.edit"
 local perhaps = require "modules.files.perhaps"
 local plan = require "modules.files.plan"
+local tree = require "modules.files.tree"
 
 local M = {}
 
@@ -86,6 +87,40 @@ M.copy = kb.op {
   plan = function(args, fact)
     return perhaps.write(args, fact, { file = args.from })
   end,
+}
+
+--- A directory of the operator's machine with all that is in it.
+-- The directory is found in files/ beside the playbook, or beside it, unless its path is absolute.
+-- What differs is sent as one stream, compared by digests, and renamed into place file by file.
+-- What only the host has stays unless `delete` is said. What is sent belongs to who writes it,
+-- unless an owner or group is given: then all of it belongs to them. Links are kept as they are.
+--
+--     files.tree(host, { "/srv/www", from = "site", owner = "www-data", mode = "0644",
+--       dir_mode = "0755", delete = true })
+--
+-- @param path path: where it is to be on the host
+-- @param from string: the directory on the operator's machine
+-- @param owner string: the user that all of it belongs to
+-- @param group string: the group that all of it belongs to
+-- @param mode mode: the permission bits of each file; absent: those that it has here
+-- @param dir_mode mode: those of each directory and of the place itself; absent: those that each
+-- has here, and the place keeps its own
+-- @param delete boolean: remove what is there and not here
+M.tree = kb.op {
+  name = "files.tree",
+  args = { { "path", "path", "where it is to be", at = 1, required = true },
+    { "from", "string", "the directory on the operator's machine", required = true,
+      file = "directory" },
+    attributes[1], attributes[2],
+    { "mode", "mode", "the permission bits of each file" },
+    { "dir_mode", "mode", "the permission bits of each directory" },
+    { "delete", "boolean", "remove what is there and not here", default = false } },
+  facts = tree.questions,
+  prepare = function(host, args)
+    args.from = kb.find_file(host, args.from, "directory")
+    return args
+  end,
+  plan = tree.plan,
 }
 
 --- A file made from a Jinja2 template.

@@ -34,7 +34,8 @@ end
 -- Run the playbook; its steps on a0 in order, and the output for people when it went wrong.
 local function run(ground, playbook, ...)
   local r = program.run { program.kbrun, playbook, "-i", ground.dir .. "/inventory.yaml",
-    "--limit", "a0", "--json", "-e", "archive=" .. ground.dir .. "/archive.tar.gz", ... }
+    "--limit", "a0", "--json", "-e", "archive=" .. ground.dir .. "/archive.tar.gz",
+    "-e", "tree=" .. ground.dir .. "/a", ... }
   local steps = {}
   for line in r.out:gmatch "[^\n]+" do
     local e = json.decode(line)

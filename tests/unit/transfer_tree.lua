@@ -73,6 +73,26 @@ with("only what differs is sent, and what only the host has stays", function(r, 
   equal_trees(from, to)
 end)
 
+with("modes are given, and what only the host has is deleted, where that is asked for",
+  function(r, from, to)
+    local spec = { dir = from, path = to, mode = tonumber("640", 8), dir_mode = tonumber("711", 8),
+      delete = true }
+    check.ok(r:put_tree(spec))
+    check.equal(program.run({ "sh", "-c", "find . -mindepth 1 ! -type l -printf '%y%m\n' "
+      .. "| sort -u" }, { cwd = to }).out, "d711\nf640\n")
+    write(to .. "/theirs/-rf/x", "goes")
+    write(to .. "/sub/.kbrun.part", "is on its way")
+    check.ok(sys.remove(to .. "/plain"))
+    write(to .. "/plain/is/in the way", "goes")
+    local _, info = check.ok(r:put_tree(spec))
+    check.equal(info, { changed = true, sent = 5 })
+    check.equal({ (sys.stat(to .. "/theirs")), sys.read_file(to .. "/plain") }, { nil, "plain" })
+    check.equal(sys.read_file(to .. "/sub/.kbrun.part"), "is on its way")
+    check.ok(sys.remove(to .. "/sub/.kbrun.part"))
+    _, info = check.ok(r:put_tree(spec))
+    check.equal(info, { changed = false, sent = 0 })
+  end)
+
 with("what is in the way is told", function(r, from, to, dir)
   check.ok(sys.mkdir(to .. "/plain"))
   local _, message, code = r:put_tree { dir = from, path = to }

@@ -2,36 +2,24 @@
 --
 -- It is unpacked beside its place, compared by digests, and then each file is renamed into place;
 -- a whole new directory is renamed at once. Files that are there already are not sent. What the
--- host has and we have not stays; so do the mode of the place itself, and the owners of directories
--- unless others are asked for.
+-- host has and we have not stays, unless it is to be deleted; so do the mode of the place itself,
+-- and the owners of directories unless others are asked for.
 local ending = require "kb.ending"
 local program = require "kb.shell.program"
 local quote = require "kb.quote"
 local request = require "kb.transfer.request"
-local source = require "kb.transfer.source"
-local sys = require "kb.core.sys"
 local tar = require "kb.tar"
 local task = require "kb.core.task"
+local trees = require "kb.tree"
 
 local M = {}
 
--- The name of the list of digests in the archive; no file of ours can have it, having a slash.
-local SUMS = ".kbrun.sums"
+-- The names of lists in the archive: of digests, and of what is deleted.
+local SUMS, GONE = ".kbrun.sums", ".kbrun.gone"
 
 local PIECE = 256 * 1024
 
--- p the place, u and g owner and group, n a word of this transfer's own. First the state of what is
--- there, in records: E of everything, T and L of a link and what it points at, and the digests of
--- files.
-local state_script = [==[
-[ -e "$p" ] || exit 0
-[ -d "$p" ] || { printf '%s is not a directory\n' "$p" >&2; exit 61; }
-cd "$p" || exit 65
-find . ! -name '.kbrun.*' -printf 'E%y %m %u %g %p\0'
-find . -type l ! -name '.kbrun.*' -printf 'T%p\0L%l\0'
-find . -type f ! -name '.kbrun.*' -exec sha256sum -z -- {} +
-]==]
-
+-- p the place, u and g owner and group, n a word of this transfer's own.
 local unpack_script = [==[
 umask 022
 d=${p%/*}
@@ -44,7 +32,7 @@ trap 'rm -rf "$t"' EXIT
 trap 'exit 65' HUP INT TERM
 mkdir "$t/new" && cd "$t/new" || exit 65
 tar -x -p -f - || exit 65
-mv .kbrun.sums ../sums || exit 65
+mv .kbrun.sums ../sums && mv .kbrun.gone ../gone || exit 65
 [ ! -s ../sums ] || sha256sum -c --quiet --strict ../sums >&2 || exit 64
 if [ -n "$u$g" ]; then
   find . -type f -perm -4000 -print0 >../setuid && find . -type f -perm -2000 -print0 >../setgid &&
@@ -55,6 +43,7 @@ sync -f . || exit 65
 if [ ! -d "$p" ]; then
   mv -T "$t/new" "$p" || exit 65
 else
+  [ ! -s ../gone ] || (cd "$p" && xargs -0 rm -rf --one-file-system --) <../gone || exit 65
   find . -type d -exec sh -c '
     p=$1 o=$2 found={
     shift 2
@@ -79,102 +68,37 @@ d=${p%/*}
 rm -rf -- "$d/.kbrun.$n" "$p/.kbrun.$n"
 ]==]
 
-local codes = { [61] = "ENOTDIR", [62] = "ENOENT", [64] = "EBADMSG" }
+local codes = { [62] = "ENOENT", [64] = "EBADMSG" }
 
--- All entries below a directory, each directory before what is in it.
-local function walk(dir, below, entries)
-  local names, message, code = sys.list(dir .. below)
-  if not names then
-    return nil, message, code
+-- What is to be sent: directories always, they hold the rest; files and links that differ.
+local function choose(entries, differing)
+  local differs, chosen, sums, bytes = {}, {}, {}, 0
+  for _, entry in ipairs(differing) do
+    differs[entry] = true
   end
-  for _, name in ipairs(names) do
-    local path = below .. "/" .. name
-    local entry
-    entry, message, code = sys.stat(dir .. path, false)
-    if not entry then
-      return nil, message, code
-    elseif entry.kind ~= "file" and entry.kind ~= "directory" and entry.kind ~= "link" then
-      return nil, ("%s%s is a %s, which cannot be copied"):format(dir, path, entry.kind), "EINVAL"
-    end
-    entry.path = path:sub(2)
-    entry.to = entry.kind == "link" and sys.readlink(dir .. path) or nil
-    entries[#entries + 1] = entry
-    if entry.kind == "directory" then
-      local ok
-      ok, message, code = walk(dir, path, entries)
-      if not ok then
-        return nil, message, code
-      end
-    end
-  end
-  return entries
-end
-
-local function digest_all(dir, entries)
   for _, entry in ipairs(entries) do
-    if entry.kind == "file" then
-      local file <close>, message, code = source.of_file(dir .. "/" .. entry.path)
-      if not file then
-        return nil, message, code
-      end
-      entry.digest, entry.size = file.digest, file.size
-    end
-  end
-  return true
-end
-
-local kinds = { f = "file", d = "directory", l = "link" }
-
--- path -> { kind, mode, owner, group, digest, to } from what state_script printed.
-local function parse_state(text)
-  local found, at = {}, nil
-  for record in text:gmatch("(%Z*)%z") do
-    local kind, mode, owner, group, path = record:match("^E(%a) (%d+) (%S+) (%S+) %./(.+)$")
-    local digest, of = record:match("^(%x+)  %./(.+)$")
-    if kind then
-      found[path] = { kind = kinds[kind], mode = tonumber(mode, 8), owner = owner, group = group }
-    elseif record:sub(1, 1) == "T" then
-      at = record:sub(4)
-    elseif record:sub(1, 1) == "L" then
-      found[at].to = record:sub(2)
-    elseif digest and found[of] then
-      found[of].digest = digest
-    end
-  end
-  return found
-end
-
-local PERMISSIONS = tonumber("777", 8) -- of directories: what is above is inherited from others
-
-local function same(entry, there, spec)
-  if not there or there.kind ~= entry.kind then
-    return false
-  elseif entry.kind == "link" then
-    return there.to == entry.to
-  end
-  local mask = entry.kind == "directory" and PERMISSIONS or -1
-  return there.digest == entry.digest and there.mode & mask == entry.mode & mask
-    and (not spec.owner or spec.owner == there.owner)
-    and (not spec.group or spec.group == there.group)
-end
-
--- What is to be sent: directories and links always, they are small; files that differ.
-local function choose(entries, there, spec)
-  local chosen, sums, bytes, changed = {}, {}, 0, false
-  for _, entry in ipairs(entries) do
-    local differs = not same(entry, there[entry.path], spec)
-    changed = changed or differs
-    if entry.kind ~= "file" then
+    if entry.kind == "directory" or differs[entry] then
       chosen[#chosen + 1] = entry
-    elseif differs then
-      chosen[#chosen + 1] = entry
+    end
+    if entry.kind == "file" and differs[entry] then
       bytes = bytes + entry.size
       local path = entry.path:gsub("[\\\n]", { ["\\"] = "\\\\", ["\n"] = "\\n" })
       local mark = path ~= entry.path and "\\" or ""
       sums[#sums + 1] = ("%s%s  ./%s\n"):format(mark, entry.digest, path)
     end
   end
-  return chosen, table.concat(sums), bytes, changed
+  return chosen, table.concat(sums), bytes
+end
+
+-- The paths to delete before anything is put in place, as xargs -0 takes them.
+local function deleted(extra, blocked, spec)
+  local list = {}
+  for _, paths in ipairs(spec.delete and { extra, blocked } or {}) do
+    for _, path in ipairs(paths) do
+      list[#list + 1] = "./" .. path .. "\0"
+    end
+  end
+  return table.concat(list)
 end
 
 -- The content of a file: true; or nil, message.
@@ -198,9 +122,12 @@ local function send_file(dir, entry, yield)
 end
 
 -- All of the archive: true; or nil, message.
-local function produce(dir, chosen, sums, yield)
-  local list = { path = SUMS, kind = "file", mode = 384, mtime = 0, size = #sums }
-  yield(tar.header(list) .. sums .. tar.padding(#sums), 0)
+local function produce(dir, chosen, lists, yield)
+  for _, name in ipairs { SUMS, GONE } do
+    local text = lists[name]
+    local list = { path = name, kind = "file", mode = 384, mtime = 0, size = #text }
+    yield(tar.header(list) .. text .. tar.padding(#text), 0)
+  end
   for _, entry in ipairs(chosen) do
     yield(tar.header(entry), 0)
     if entry.kind == "file" then
@@ -215,10 +142,10 @@ local function produce(dir, chosen, sums, yield)
 end
 
 -- The archive as a function giving pieces of about PIECE bytes.
-local function archive(dir, chosen, sums, progress, total)
+local function archive(dir, chosen, lists, progress, total)
   local done, held, size, over = 0, {}, 0, false
   local next_piece = coroutine.wrap(function()
-    local ok, message = produce(dir, chosen, sums, function(piece, bytes)
+    local ok, message = produce(dir, chosen, lists, function(piece, bytes)
       held[#held + 1], size, done = piece, size + #piece, done + bytes
       if size >= PIECE then
         coroutine.yield(table.concat(held))
@@ -256,29 +183,43 @@ local function run(remote, spec, script, opts)
   return result, message, code
 end
 
+-- What is there: a table of entries; or nil, message, code.
+local function look(remote, spec)
+  local result, message, code = run(remote, spec, trees.question(spec.path), {})
+  local there = result and trees.parse(result.out)
+  if not result then
+    return nil, message, code
+  elseif there == "other" then
+    return nil, ("%s: %s is not a directory"):format(remote.name, spec.path), "ENOTDIR"
+  elseif not there then
+    return nil, ("%s: %s cannot be read: %s"):format(remote.name, spec.path, result.err), "EIO"
+  end
+  return there == "absent" and {} or there, there == "absent"
+end
+
 local function put(remote, spec)
   if not spec.path:find("^/.") then
     error("put_tree needs an absolute path other than /", 0)
   end
   local dir = spec.dir:gsub("/+$", "")
-  local entries, message, code = walk(dir, "", {})
-  local ok, result
-  if entries then
-    ok, message, code = digest_all(dir, entries)
-  end
-  if ok then
-    result, message, code = run(remote, spec, state_script, {})
-  end
-  if not result then
+  local entries, message, code = trees.read(dir, spec)
+  if not entries then
     return nil, message, code
   end
-  local chosen, sums, bytes, changed = choose(entries, parse_state(result.out), spec)
-  if not changed and result.out ~= "" then
+  local there, is_new, why = look(remote, spec)
+  if not there then
+    return nil, is_new, why
+  end
+  local differing, extra, blocked = trees.compare(entries, there, spec)
+  local gone = deleted(extra, blocked, spec)
+  if #differing == 0 and gone == "" and is_new ~= true then
     return true, { changed = false, sent = 0 }
   end
-  local nonce = program.nonce()
+  local chosen, sums, bytes = choose(entries, differing)
+  local nonce, lists = program.nonce(), { [SUMS] = sums, [GONE] = gone }
+  local result
   result, message, code = run(remote, spec, unpack_script, { nonce = nonce,
-    stdin = archive(dir, chosen, sums, spec.progress, bytes) })
+    stdin = archive(dir, chosen, lists, spec.progress, bytes) })
   if not result and code ~= "ECLOSED" then
     local _ <close> = task.shield(5)
     run(remote, spec, clean_script, { nonce = nonce, timeout = 5 })

@@ -85,7 +85,8 @@ ip link set lab0 up
 
 useradd -m old
 groupadd oldgroup
-mkdir -p /mnt/old /mnt/idle /srv/tree/below
+mkdir -p /mnt/old /mnt/idle /srv/tree/below /srv/filled/bin /srv/filled/old
+echo other >/srv/filled/bin/tool
 mount -t tmpfs tmpfs /mnt/old
 mount -t tmpfs tmpfs /mnt/idle
 {
