@@ -6,6 +6,8 @@ local check = require "lib.check"
 local dropbear = require "lib.dropbear"
 local known_hosts = require "kb.transport.known_hosts"
 local openssh = require "kb.transport.openssh"
+local proc = require "kb.core.proc"
+local program = require "lib.program"
 local reach = require "lib.reach"
 local secret = require "kb.secret"
 local sshd = require "lib.sshd"
@@ -236,6 +238,39 @@ test("the ssh program knows a server by its alias, too", function()
   local changes = { host_key = false, known_hosts = { known }, host_key_alias = "farm" }
   works(target_of(server, changes))
   works(target_of(server, changes), openssh.open)
+end)
+
+test("the ssh program ends with us, also when we are killed, and leaves no file", function()
+  local server <close> = listening()
+  local target = target_of(server)
+  local script = server:file("script.lua", ([[
+    local connection = assert(require("kb.transport.openssh").open { name = "web1", user = %q,
+      address = "127.0.0.1", port = %d, keys = { %q }, agent = false, host_key = { %q } })
+    io.write(connection._dir, "\n")
+    io.flush()
+    require("kb.core.task").sleep(60)]]):format(target.user, target.port, target.keys[1],
+    target.host_key[1]))
+  local process, pipes = check.ok(proc.spawn { argv = { program.kbrun, "lua", script } })
+  local said = ""
+  do
+    local _ <close> = task.within(20)
+    while not said:find "\n" do
+      said = said .. check.ok(pipes.stdout:read())
+    end
+  end
+  local dir = said:match "^[^\n]+"
+  check.ok(sys.stat(dir .. "/control"))
+  check.ok(process:kill(9))
+  process:wait()
+  local deadline = task.now() + 5
+  local left
+  repeat
+    left = program.run({ "pgrep", "-f", dir }).out
+  until left == "" and not sys.stat(dir) or task.now() > deadline or not task.sleep(0.05)
+  check.equal({ left, (sys.stat(dir)) }, { "" })
+  for _, stream in pairs(pipes) do
+    stream:close()
+  end
 end)
 
 test("dropbear is as good a server", function()

@@ -146,9 +146,9 @@ local Connection = {}
 Connection.__index = Connection
 Connection.__name = "kb.openssh_connection"
 
-local function stop(process)
+local function stop(process, group)
   local _ <close> = task.shield(3)
-  process:kill(TERM)
+  process:kill(TERM, group)
   do
     local _ <close> = task.within(1)
     local status, _, code = process:wait()
@@ -156,7 +156,7 @@ local function stop(process)
       return
     end
   end
-  process:kill(KILL)
+  process:kill(KILL, group)
   process:wait()
 end
 
@@ -172,8 +172,9 @@ function Connection:close()
   local master = self._master
   self._master = nil
   if master then
-    stop(master)
+    stop(master, true)
     self._stderr:close()
+    self._life:close()
     remove(self._dir)
   end
 end
@@ -260,18 +261,39 @@ local function prepare(target, dir)
   return chain
 end
 
+-- Runs ssh, and when our end of its input is gone, because we were killed, ends it and removes the
+-- directory. ssh itself would live on.
+local MASTER = [==[
+dir=$1
+shift
+exec 3<&0
+"$@" </dev/null 3<&- &
+ssh=$!
+{
+  cat <&3 >/dev/null
+  rm -rf -- "$dir"
+  kill "$ssh"
+} 2>/dev/null &
+watcher=$!
+exec 3<&-
+wait "$ssh"
+status=$?
+kill "$watcher" 2>/dev/null
+exit "$status"
+]==]
+
 local function start_master(self, chain)
   local process, streams, code = proc.spawn {
-    argv = { "ssh", "-F", self._dir .. "/config", "-M", "-N", "-T", self._name },
+    argv = { "/bin/sh", "-c", MASTER, "sh", self._dir, "ssh", "-F", self._dir .. "/config", "-M",
+      "-N", "-T", self._name },
     env = environment(self._dir),
     session = true,
-    stdin = "null",
     stdout = "null",
   }
   if not process then
     return nil, streams, code
   end
-  self._master, self._stderr = process, streams.stderr
+  self._master, self._stderr, self._life = process, streams.stderr, streams.stdin
   local timeouts = chain[#chain].timeouts
   return wait_for_login(self, timeouts.connect * #chain + timeouts.auth)
 end
