@@ -36,3 +36,26 @@ test("a disk that does not take it is told in its own words, packed or not", fun
     program.run { "rm", "-rf", dir.path .. "/blobs" }
   end
 end)
+
+-- Programs that stand before the real ones: the only user is this one, in a directory of the test.
+test("keys that cannot be removed are no success, and the file is named", function()
+  local dir <close> = scratch()
+  local me, keys = sys.self().user, dir.path .. "/.ssh/authorized_keys"
+  check.ok(sys.mkdir(dir.path .. "/.ssh"))
+  check.ok(sys.mkdir(dir.path .. "/bin"))
+  check.ok(sys.write_file(dir.path .. "/bin/getent", ("#!/bin/sh\necho '%s:x:0:0::%s:/bin/sh'\n")
+    :format(me, dir.path), 493))
+  check.ok(sys.write_file(dir.path .. "/bin/mv", "#!/bin/sh\nexit 1\n", 493))
+  check.ok(sys.write_file(keys, "of others\ndead kbrun-relay:dead\n"))
+  local function tidy()
+    return program.run({ "/bin/sh", "-c", script.tidy() }, { env = { HOME = dir.path,
+      PATH = dir.path .. "/bin:" .. sys.getenv "PATH" } })
+  end
+  local result = tidy()
+  check.equal(result.status, 1)
+  check.contains(result.err, dir.path .. "/.ssh/authorized_keys cannot be changed")
+  check.equal(sys.list(dir.path .. "/.ssh"), { "authorized_keys" })
+  check.ok(sys.remove(dir.path .. "/bin/mv"))
+  check.equal(tidy().status, 0)
+  check.equal(sys.read_file(keys), "of others\n")
+end)

@@ -178,7 +178,7 @@ if [ -e "$f" ]; then
 fi
 [ -z "$2" ] || printf '%s\n' "$2" >>"$t" || exit 1
 if [ -s "$t" ]; then
-  sync "$t" && mv -f "$t" "$f"
+  sync "$t" && mv -f "$t" "$f" || exit 1
   restorecon "$f" 2>/dev/null || :
 else
   rm -f "$f"
@@ -298,16 +298,23 @@ users() {
     getent passwd
   else
     getent passwd "$(id -un)"
-  fi | while IFS=: read -r u _ _ _ _ home _; do
-    [ ! -f "$home/.ssh/authorized_keys" ] || "$1" "$home/.ssh/authorized_keys" </dev/null
-  done
+  fi | {
+    bad=
+    while IFS=: read -r u _ _ _ _ home _; do
+      [ ! -f "$home/.ssh/authorized_keys" ] || "$1" "$home/.ssh/authorized_keys" </dev/null || bad=1
+    done
+    [ -z "$bad" ]
+  }
 }
 ]==]
 
 -- Puts what dead runs have left out of the way, or tells of it: `key ID of USER`, `directory DIR`.
 local tidy = sweep .. keeper .. users .. [==[
 clear() {
-  ! grep -q kbrun-relay: "$1" 2>/dev/null || keys "$(live "")" ""
+  grep -q kbrun-relay: "$1" 2>/dev/null || return 0
+  keys "$(live "")" "" && return
+  printf '%s cannot be changed: keys that a transfer has left stay in it\n' "$1" >&2
+  return 1
 }
 sweep
 users clear
