@@ -97,8 +97,10 @@ static void beat(struct loop_timer *timer) {
   struct ssh *s = KB_OWNER(timer, struct ssh, beat);
   int64_t silence = loop_now() - s->heard;
   char why[64];
-  if (!ssh_alive(s))
+  if (!ssh_alive(s)) {
+    ssh_pump(s);
     return;
+  }
   if (s->asked > s->heard && loop_now() - s->asked >= 2 * s->interval) {
     snprintf(why, sizeof why, "no sign of life for %.1f s",
              (double)silence / (double)KB_SECOND);
@@ -184,6 +186,7 @@ void ssh_ended(struct ssh *s, const char *why) {
   if (!s->goodbye)
     snprintf(s->why, sizeof s->why, "%s", why);
   wake_everyone(s);
+  loop_arm(s->loop, &s->beat, loop_now()); /* those over it are told then */
 }
 
 int ssh_fail(struct ssh *s, int code, const char *why) {

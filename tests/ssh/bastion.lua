@@ -221,6 +221,31 @@ test("when a bastion dies, those behind it learn so", function()
   check.equal(connection:alive(), false)
 end)
 
+test("those behind a bastion learn at once what its connection was lost by", function()
+  local bastion <close> = sshd.new()
+  local inside <close> = sshd.new()
+  bastion:listen()
+  inside:listen()
+  local hop = reach.target(bastion, { name = "a0" })
+  local connection <close> = check.ok(transport.open(reach.target(inside, { jumps = { hop } })))
+  local channel <close> = check.ok(connection:exec "cat")
+  local reader = task.spawn(function()
+    return channel.stdout:read()
+  end)
+  task.yield()
+  -- Without a turn of the loop, so that sending finds it before reading does. A kernel that cannot
+  -- destroy connections leaves this one as it is.
+  os.execute(("ss -K dport = :%d >/dev/null 2>&1"):format(bastion.port))
+  channel.stdin:write "to nobody"
+  local began = task.now()
+  if not connection:alive() or connections_to(bastion.port) == 0 then
+    local out, message, code = reader:join()
+    check.equal({ out, code }, { nil, "ECLOSED" })
+    check.contains(message, "via a0: Software caused connection abort")
+    check.equal(task.now() - began < 5, true)
+  end
+end)
+
 test("a bastion's connection ends with the last one that goes through it", function()
   local bastion <close> = sshd.new()
   bastion:listen()
