@@ -296,7 +296,8 @@ static int exec_try(lua_State *L) {
 
 /*** Run a command in the channel: one, of at most 32 KiB.
 ** @param command string: for the user's shell
-** @return true; or nil, message, code: "EREFUSED" when the server says no */
+** @return true; or nil, message, code: "EREFUSED" when the server says no,
+** "ECLOSED" also when it has closed this channel alone */
 static int channel_exec(lua_State *L) {
   luaL_checkstring(L, 2);
   lua_settop(L, 2);

@@ -101,6 +101,10 @@ int ssh_exec(struct ssh_channel *ch, const char *command, size_t len) {
     return refuse(ch->s, "the command is longer than 32 KiB");
   int rc = libssh2_channel_process_startup(ch->lib, "exec", 4, command,
                                            (unsigned)len);
+  if (rc == LIBSSH2_ERROR_EAGAIN && libssh2_channel_wait_closed(ch->lib) == 0) {
+    refuse(ch->s, "the server closed the channel instead of an answer");
+    return KB_ECLOSED;
+  }
   ch->started = rc != LIBSSH2_ERROR_EAGAIN;
   return ssh_result(ch->s, rc);
 }

@@ -21,6 +21,9 @@ class Server(paramiko.ServerInterface):
         return paramiko.OPEN_SUCCEEDED
 
     def check_channel_exec_request(self, channel, command):
+        if command == b"shut":  # no answer, but the end
+            channel.close()
+            time.sleep(1000)
         action = actions[command.decode()]
         threading.Thread(target=action, args=(channel,), daemon=True).start()
         return True

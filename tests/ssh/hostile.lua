@@ -29,6 +29,15 @@ test("a closed window holds nobody up after an exchange of keys", function()
   check.equal(echo:read(), "ping")
 end)
 
+test("a channel that is closed instead of an answer to its command", function()
+  local server <close> = hostile.start()
+  local channel <close> = check.ok(server.session:open())
+  local _ <close> = task.within(10)
+  check.equal({ channel:exec "shut" },
+    { nil, "the server closed the channel instead of an answer", "ECLOSED" })
+  check.equal(server.session:alive(), true)
+end)
+
 test("the name of a signal that is not there", function()
   local server <close> = hostile.start()
   local channel <close> = server:ask "signal"

@@ -281,18 +281,23 @@ local function open_session(connection)
   end
 end
 
-local function start(connection, command)
+-- Dropbear, when a command has just been ended by a signal, now and then closes the next channel
+-- instead of answering, and not the one after it.
+local function start(connection, command, again)
   local raw, message, code = open_session(connection)
   if not raw then
     return nil, message, code
   end
   local ok
   ok, message, code = raw:exec(command)
-  if not ok then
-    raw:close()
-    return nil, message, code
+  if ok then
+    return raw
   end
-  return raw
+  raw:close()
+  if code == "ECLOSED" and not again and connection.session:alive() then
+    return start(connection, command, true)
+  end
+  return nil, message, code
 end
 
 --- Run a command by the user's login shell.
