@@ -181,7 +181,7 @@ function M.check(declared, given, subject)
     local entry = entry_named(declared, key)
     if not entry then
       err.raise("usage", ("%s has no argument '%s'%s"):format(subject, tostring(key),
-        suggest.hint(tostring(key), names_of(declared))))
+        suggest.choice(tostring(key), names_of(declared), "it takes")))
     end
     clean[entry[1]] = convert(entry, value, subject)
   end

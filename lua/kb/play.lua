@@ -267,7 +267,7 @@ local function strict(name, module)
     end
     local file, line = err.position()
     err.raise("usage", ("module '%s' has no operation '%s'%s"):format(name, tostring(key),
-      suggest.hint(tostring(key), names)), { file = file, line = line })
+      suggest.choice(tostring(key), names, "it has")), { file = file, line = line })
   end, __pairs = function()
     return pairs(module)
   end })

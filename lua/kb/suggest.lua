@@ -46,4 +46,18 @@ function M.hint(word, candidates)
   return best and ('; did you mean "%s"?'):format(best) or ""
 end
 
+--- The same, for words of which there are few: when none is near, it tells them all.
+-- @param word string
+-- @param candidates list of strings, which is sorted
+-- @param has string: what comes before them, such as "it has"
+-- @return string
+function M.choice(word, candidates, has)
+  table.sort(candidates)
+  local hint = M.hint(word, candidates)
+  if hint ~= "" or #candidates == 0 then
+    return hint
+  end
+  return ("; %s %s"):format(has, table.concat(candidates, ", "))
+end
+
 return M
