@@ -332,7 +332,8 @@ test("a command that never reads its input ends with a lost operator", function(
     r:run(%q, { stdin = piece, on_output = function(_, data)
       io.write(data)
       io.flush()
-    end })]]):format(settings.port, settings.user, settings.keys[1], settings.host_key[1], SLEEPER))
+    end })]]):format(settings.port, settings.user, settings.keys[1], settings.host_key[1],
+    "echo sid $(ps -o sid= -p $PPID); " .. SLEEPER))
   local process, pipes = check.ok(proc.spawn { argv = { program.kbrun, "lua", script } })
   local said = ""
   do
@@ -348,6 +349,13 @@ test("a command that never reads its input ends with a lost operator", function(
     pids[#pids + 1] = pid
   end
   gone_within(2, pids)
+  local sid = check.ok(said:match "sid%s+(%d+)")
+  local left -- of the host's shell, and of what feeds the command
+  local deadline = task.now() + 3
+  repeat
+    left = program.run({ "pgrep", "-a", "-s", sid }).out
+  until left == "" or task.now() > deadline or not task.sleep(0.02)
+  check.equal(left, "")
   for _, stream in pairs(pipes) do
     stream:close()
   end

@@ -11,8 +11,9 @@
 --
 -- A command that gets data may not read it, and then the watcher cannot read on to the end of the
 -- input. So there is a beat beside it, which writes a marker each second, and ends the command when
--- nobody is there to read it. It closes what it does not need by itself: a shell that calls a
--- function with redirections keeps what was there before.
+-- nobody is there to read it. Both close what they do not need by themselves: a shell that calls a
+-- function with redirections keeps what was there before, and what feeds the command would then
+-- wait for ever for itself to read.
 --
 -- A status above 128 may be a death by a signal or an exit with such a status. The list of jobs
 -- tells which: dash and busybox keep an ended job there until the next one is started.
@@ -83,6 +84,7 @@ take() {
   dd bs=65536 count="$1" iflag=fullblock,count_bytes <&3
 }
 feed() {
+  exec 6>&- 7>&- 8<&-
   while read -r order <&3; do
     case $order in
     0) break ;;
@@ -109,7 +111,7 @@ stream() {
       exec $setsid /bin/sh -c "$2") <&8 >&6 2>&7 3<&- 6>&- 7>&- 8<&- 9>&- &
     u=$!
     printf "\001$mark:%s:pid:%s\n" "$1" "$u" >&6
-    feed "$u" 6>&- 7>&- 8<&- &
+    feed "$u" &
     w=$!
     beat "$u" "$1" &
     b=$!
