@@ -73,6 +73,13 @@ Host web
   check.contains(connection.place, "via web")
 end)
 
+test("without a user's file of known hosts, a new key is written nowhere", function()
+  local server <close> = sshd.new()
+  local path = config(server, "Host web\n  HostName 127.0.0.1\n  UserKnownHostsFile none\n")
+  local target = check.ok(ssh_config.complete { address = "web", ssh_config = path })
+  check.equal(target.known_hosts[1], "/dev/null")
+end)
+
 test("ProxyCommand carries a connection", function()
   local server <close> = sshd.new()
   local path = config(server, ([[

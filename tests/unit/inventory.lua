@@ -161,6 +161,13 @@ all:
     known_hosts = { "/dev/null" }, timeouts = { connect = 7 } })
 end)
 
+test("connection: no file of known hosts is none that is called none", function()
+  local settings = connection([[
+all: {hosts: {m0: {ansible_ssh_common_args: -o UserKnownHostsFile=none}}}
+]], "m0")
+  check.equal(settings.known_hosts, { "/dev/null" })
+end)
+
 test("connection: our names, and that they are ordinary beside Ansible's", function()
   local settings = connection([[
 all:

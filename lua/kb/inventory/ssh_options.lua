@@ -139,7 +139,9 @@ local keywords = {
   end,
   userknownhostsfile = function(settings, value)
     settings.known_hosts = {}
-    for path in value:gmatch "%S+" do table.insert(settings.known_hosts, path) end
+    for path in value:gmatch "%S+" do
+      table.insert(settings.known_hosts, path == "none" and "/dev/null" or path)
+    end
     return true
   end,
 }

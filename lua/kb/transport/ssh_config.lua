@@ -137,11 +137,12 @@ local function agent_of(settings)
   return variable and sys.getenv(variable) or not variable and identity.expand(value) or nil
 end
 
+-- New keys are written to the first, so a user's file must be there also when it is to be none.
 local function known_hosts_of(settings)
   local paths = {}
   for _, key in ipairs { "userknownhostsfile", "globalknownhostsfile" } do
-    for path in (first(settings, key) or ""):gmatch "%S+" do
-      paths[#paths + 1] = path
+    for path in ((settings[key] or {})[1] or ""):gmatch "%S+" do
+      paths[#paths + 1] = path == "none" and "/dev/null" or path
     end
   end
   return #paths > 0 and paths or nil
