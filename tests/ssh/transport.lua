@@ -73,12 +73,12 @@ test("keys that the server does not know are named with their fingerprints", fun
     path, known_hosts.fingerprint(blob), "was refused")
 end)
 
-test("an unknown host key is shown and refused", function()
+test("an unknown host key is shown and refused, with the lines that may have held it", function()
   local server <close> = listening()
-  local file = server:file("known", "")
+  local file = server:file("known", "# ours\n127.0.0.1 ssh-ed25519 torn\n")
   local blob = known_hosts.parse_key(server:public(server.host_key))
   fails(target_of(server, { host_key = false, known_hosts = { file } }), "EHOSTKEY", "web1",
-    "host key", "unknown", known_hosts.fingerprint(blob))
+    "host key", "unknown", known_hosts.fingerprint(blob), file .. ":2: not a known host's line")
 end)
 
 test("accept-new writes the key down, and refuses another one afterwards", function()

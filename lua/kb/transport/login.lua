@@ -121,6 +121,13 @@ local function changed(target, blob, lines)
     :format(shown(blob), describe(lines), known_hosts.name(name_of(target), target.port))
 end
 
+local function unknown(blob, store)
+  local text = ("its key is unknown: %s; compare the fingerprint on the machine itself, then add "
+    .. "the key to %s, pin it in the inventory (host_key), or allow host_key_policy = accept-new")
+    :format(shown(blob), store.paths[1])
+  return #store.warnings == 0 and text or text .. "; " .. table.concat(store.warnings, "; ")
+end
+
 --- Whether a server's host key is the one that it must have.
 -- @param target table: host_key, host_key_policy, known_hosts, host_key_alias
 -- @param blob string: the key that the server has shown
@@ -142,11 +149,7 @@ function M.check_host_key(target, blob)
   elseif target.host_key_policy == "accept-new" then
     return accept_new(target, store, blob)
   end
-  return nil,
-    ("its key is unknown: %s; compare the fingerprint on the machine itself, then add the key to "
-      .. "%s, pin it in the inventory (host_key), or allow host_key_policy = accept-new")
-      :format(shown(blob), store.paths[1]),
-    "EHOSTKEY"
+  return nil, unknown(blob, store), "EHOSTKEY"
 end
 
 -- The user
