@@ -60,6 +60,9 @@ return {
     refuses = "there is no image docker.io/lab/c:1 in" },
   { "images.loaded", "no source", args = {}, given = docker {},
     refuses = "needs an archive or a bundle" },
+  { "images.loaded", "an archive for other machines", args = { archive = archive,
+    platform = "linux/arm64" }, given = docker {},
+    refuses = "images.tar.gz: lab/a:1 is for linux/amd64, and not for linux/arm64" },
   { "images.loaded", "no archive", args = { archive = "/nonexistent" }, given = docker {},
     refuses = "/nonexistent" },
 }

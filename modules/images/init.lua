@@ -48,14 +48,14 @@ end
 -- @param bundle path: a bundle on the operator's machine
 -- @param runtime string: docker or containerd (namespace k8s.io); absent: docker where its service
 -- runs, else containerd
--- @param platform string: of archives for several platforms, the images for this one
+-- @param platform string: what the host is; of archives for several platforms, the images for it
 M.loaded = kb.op {
   name = "images.loaded",
   args = { { "names", "list", "which ones; absent: all there are", at = 1, default = {} },
     { "archive", "list", "archives on the operator's machine", default = {}, file = "files" },
     { "bundle", "path", "a bundle on the operator's machine" },
     { "runtime", { "docker", "containerd" }, "who is to have them" },
-    { "platform", "string", "of several, the images for this one", default = "linux/amd64" } },
+    { "platform", "string", "what the host is", default = "linux/amd64" } },
   facts = plan.questions,
   prepare = function(host, args)
     local found = {}

@@ -64,12 +64,25 @@ local function of_bundle(dir, wanted, all, present)
   return { path = dir, images = list }
 end
 
+-- An image that does not say what it is for may be for everything, as one of files alone.
+local function check_platform(path, image, platform)
+  local own = ("%s/%s"):format(image.os, image.architecture)
+  if own ~= platform and image.architecture ~= "" then
+    kb.refuse(("%s: %s is for %s, and not for %s"):format(path,
+      images.reference.short(image.tags[1] or image.id), own, platform),
+      "nothing was sent; `platform` says what the host is, where that is not " .. platform)
+  end
+end
+
 local function of_archive(path, args, wanted, all)
   local archive, message = images.read(path, { platform = args.platform })
   if not archive then
     kb.refuse(message, "nothing was sent to the host")
   end
   archive.images = chosen(archive.images, wanted, all)
+  for _, image in ipairs(archive.images) do
+    check_platform(path, image, args.platform)
+  end
   return archive
 end
 
