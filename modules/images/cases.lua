@@ -4,6 +4,7 @@ local id = "sha256:056379aba7c93a5b85f8ec41fdbf1d077657cfb918953f67c6cc4d86c1741
 local other = "sha256:" .. ("cd"):rep(32)
 local layers = { "sha256:610bb683e4b3609c868b6543dbd83844376f17ff62ade370900aa239f215b970",
   "sha256:3f0083f24ab9ea9a7633f4078c63040bdf2df6322220754812d00b51e6c53243" }
+local manifest = "sha256:412f5623a8afeda885ca12893350e008d00ce9a90d4b0b1c3b42e553fd3a2b4e"
 local A, B = "docker.io/lab/a:1", "docker.io/lab/b:1"
 
 local function service(name, active)
@@ -12,13 +13,12 @@ end
 
 local function docker(images)
   return { { "images.present", "docker", images }, service("docker", "active"),
-    { "images.contents", "docker", {} }, { "bundle.blobs", {} } }
+    { "bundle.blobs", {} } }
 end
 
-local function containerd(images, contents)
+local function containerd(images)
   return { { "images.present", "containerd", images }, service("docker", "inactive"),
-    service("containerd", "active"), { "images.contents", "containerd", contents },
-    { "bundle.blobs", {} } }
+    service("containerd", "active"), { "bundle.blobs", {} } }
 end
 
 local function args(more)
@@ -43,14 +43,21 @@ return {
     given = docker { [id] = { names = { [A] = true }, layers = layers } },
     title = "name 1 images", actions = { ("docker tag %s lab/b:1"):format(id) } },
   { "images.loaded", "containerd has the layers", args = args { "lab/b:1" },
-    given = containerd({}, { [layers[1]] = true, [layers[2]] = true }),
-    title = "load 1 images: send 0 of 2 layers, 0.0 MB" },
+    given = containerd { [other] = { names = { [A] = true }, blobs = { [layers[1]] = true,
+      [layers[2]] = true } } }, title = "load 1 images: send 0 of 2 layers, 0.0 MB" },
+  { "images.loaded", "containerd has a layer of one that was unpacked, and not the other",
+    args = args { "lab/b:1" }, given = containerd { [other] = { names = { [A] = true }, blobs = {
+      [layers[1]] = true, [layers[2]] = false } } },
+    title = "load 1 images: send 1 of 2 layers, 0.0 MB",
+    effect = { { "images.present", "containerd", {
+      [other] = { names = { [A] = true }, blobs = { [layers[1]] = true, [layers[2]] = true } },
+      [id] = { names = { [B] = true }, blobs = { [id] = true, [manifest] = true,
+        [layers[1]] = true, [layers[2]] = true } } } } } },
   { "images.loaded", "containerd has a name for another image", args = args { runtime =
-    "containerd" }, given = containerd({ [id] = { names = { [A] = true }, blobs = { id } },
-      [other] = { names = { [B] = true }, blobs = { other, layers[1], id } } },
-      { [other] = true, [layers[1]] = true, [id] = true }), title = "name 1 images",
-    effect = { { "images.present", "containerd", { [id] = { names = { [A] = true, [B] = true },
-      blobs = { id } } } }, { "images.contents", "containerd", { [id] = true } } },
+    "containerd" }, given = containerd { [id] = { names = { [A] = true }, blobs = { [id] = true } },
+      [other] = { names = { [B] = true }, blobs = { [other] = true, [id] = true } } },
+    title = "name 1 images", effect = { { "images.present", "containerd", {
+      [id] = { names = { [A] = true, [B] = true }, blobs = { [id] = true } } } } },
     actions = { ("ctr -n k8s.io images tag --force %s %s"):format(A, B) } },
   { "images.loaded", "has all", args = args(), same = "docker has all 1 images",
     given = docker { [id] = { names = { [A] = true, [B] = true }, layers = layers } } },

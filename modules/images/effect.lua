@@ -1,14 +1,14 @@
 --- What a container runtime has after images were loaded and named.
 
+local data = require "kb.data"
+
 local M = {}
 
 local function copy_of(present)
   local copy = {}
   for id, image in pairs(present) do
-    copy[id] = { names = {}, layers = image.layers, blobs = image.blobs }
-    for name in pairs(image.names) do
-      copy[id].names[name] = true
-    end
+    copy[id] = { names = data.copy(image.names), layers = image.layers,
+      blobs = image.blobs and data.copy(image.blobs) }
   end
   return copy
 end
@@ -33,10 +33,24 @@ local function take_names(after, given, runtime)
   end
 end
 
+-- The contents that came are there for every image that consists of them.
+local function take_blobs(after, image)
+  local blobs = {}
+  for _, digest in ipairs(image.blobs) do
+    blobs[digest] = true
+    for _, one in pairs(after) do
+      if one.blobs[digest] ~= nil then
+        one.blobs[digest] = true
+      end
+    end
+  end
+  return blobs
+end
+
 local function present_after(work, runtime, present)
   local after, given = copy_of(present), {}
   for _, image in ipairs(work.load) do
-    after[image.id] = { names = {}, blobs = image.blobs,
+    after[image.id] = { names = {}, blobs = runtime ~= "docker" and take_blobs(after, image) or nil,
       layers = runtime == "docker" and diff_ids(image) or nil }
     for _, tag in ipairs(image.tags) do
       after[image.id].names[tag], given[tag] = true, image.id
@@ -49,43 +63,14 @@ local function present_after(work, runtime, present)
   return after
 end
 
--- What only images had that are gone goes, at some time. Of images that were unpacked something may
--- have gone before.
-local function contents_after(work, contents, present, after)
-  local set, loaded = {}, {}
-  for digest in pairs(contents) do
-    set[digest] = true
-  end
-  for id, image in pairs(present) do
-    for _, digest in ipairs(after[id] and {} or image.blobs) do
-      set[digest] = nil
-    end
-  end
-  for _, image in ipairs(work.load) do
-    loaded[image.id] = true
-  end
-  for id, image in pairs(after) do
-    for _, digest in ipairs(image.blobs) do
-      set[digest] = loaded[id] or contents[digest]
-    end
-  end
-  return set
-end
-
 --- The effect of images.loaded.
 -- @param work plan from kb.images
 -- @param runtime string
 -- @param fact function
 -- @return list
 function M.loaded(work, runtime, fact)
-  local present = fact("images.present", runtime)
-  local after = present_after(work, runtime, present)
-  local effect = { { "images.present", runtime, after } }
-  if runtime == "containerd" then
-    effect[2] = { "images.contents", runtime,
-      contents_after(work, fact("images.contents", runtime), present, after) }
-  end
-  return effect
+  return { { "images.present", runtime,
+    present_after(work, runtime, fact("images.present", runtime)) } }
 end
 
 return M

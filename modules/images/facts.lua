@@ -13,7 +13,8 @@ local DOCKER = [[ids=$(docker image ls -aq --no-trunc 2>/dev/null | sort -u)
 -- containerd files images by the digest of their manifest; which config, and so which image, that
 -- is, only the manifest says, or that of an index which is for this machine.
 local CONTAINERD = [[list=$(ctr -n k8s.io images check 2>/dev/null)
-printf '%s\n' "$list"
+printf '%s\n+\n' "$list"
+ctr -n k8s.io content ls -q 2>/dev/null
 show() {
   text=$(ctr -n k8s.io content get "$1" 2>/dev/null) || return 0
   printf '\n= %s\n%s\n' "$1" "$text"
@@ -67,32 +68,40 @@ local function manifest_of(digest, manifests)
   end
 end
 
-local function blobs_of(manifest, digest)
-  local blobs = { digest, manifest.config.digest }
+local function blobs_of(manifest, digest, contents)
+  local config = manifest.config.digest
+  local blobs = { [digest] = true, [config] = contents[config] or false }
   for _, layer in ipairs(map_of(manifest.layers)) do
-    blobs[#blobs + 1] = map_of(layer).digest
+    local own = map_of(layer).digest
+    if type(own) == "string" then
+      blobs[own] = contents[own] or false
+    end
   end
   return blobs
 end
 
 local MARK = "\n= sha256:"
 
--- The list of images, and the manifests that follow it.
+-- The list of images, and the contents and manifests that follow it.
 local function sections(out)
   local at = out:find(MARK, 1, true)
-  local list, manifests = out:sub(1, (at or 0) - 1), {}
+  local list, digests = out:sub(1, (at or 0) - 1):match("^(.-)\n%+\n(.*)$")
+  local contents, manifests = {}, {}
+  for digest in (digests or ""):gmatch("sha256:%x+") do
+    contents[digest] = true
+  end
   while at do
     local next_at = out:find(MARK, at + 1, true)
     local digest, text = out:sub(at + 1, (next_at or 0) - 1):match("^= (sha256:%x+)\n(.*)$")
     manifests[digest] = json.decode(text)
     at = next_at
   end
-  return list, manifests
+  return list or "", contents, manifests
 end
 
 -- An image whose layers went after they were unpacked can be run all the same.
 local function of_containerd(out)
-  local list, manifests = sections(out)
+  local list, contents, manifests = sections(out)
   local images = {}
   for line in list:gmatch("[^\n]+") do
     local name, digest, status = line:match("^(%S+)%s+%S+%s+(sha256:%x+)%s+(%a+)")
@@ -102,7 +111,7 @@ local function of_containerd(out)
     end
     if manifest then
       local id = manifest.config.digest
-      images[id] = images[id] or { names = {}, blobs = blobs_of(manifest, digest) }
+      images[id] = images[id] or { names = {}, blobs = blobs_of(manifest, digest, contents) }
       images[id].names[name] = true
     end
   end
@@ -113,8 +122,9 @@ end
 -- stays the same however an image came to the host.
 -- @param runtime string: "docker" or "containerd" (its namespace k8s.io)
 -- @return table: id -> { names (set of full names), layers (docker: list of diff ids), blobs
--- (containerd: list of digests of what it consists of) }; empty when the runtime is not there or
--- does not answer
+-- (containerd: what it consists of, as manifest, configuration and layers as they came: digest ->
+-- whether that is there) }; empty when the runtime is not there or does not answer. What belongs to
+-- no image is not told, as it may go at any time.
 M.present = kb.fact {
   name = "images.present",
   command = function(runtime)
@@ -122,25 +132,6 @@ M.present = kb.fact {
   end,
   parse = function(out, _, runtime)
     return (runtime == "docker" and of_docker or of_containerd)(out)
-  end,
-  bare = {},
-}
-
---- The contents that containerd has in its namespace k8s.io: manifests, configurations, layers as
--- they came.
--- @param runtime string: "containerd"
--- @return set of digests
-M.contents = kb.fact {
-  name = "images.contents",
-  command = function(runtime)
-    return runtime == "containerd" and "ctr -n k8s.io content ls -q 2>/dev/null" or ":"
-  end,
-  parse = function(out)
-    local set = {}
-    for digest in out:gmatch("sha256:%x+") do
-      set[digest] = true
-    end
-    return set
   end,
   bare = {},
 }

@@ -14,8 +14,7 @@ function M.questions(args)
   if not args.runtime then
     return { { "unit.state", "docker.service" }, { "unit.state", "containerd.service" } }
   end
-  return { { "images.present", args.runtime }, { "images.contents", args.runtime },
-    { "bundle.blobs" } }
+  return { { "images.present", args.runtime }, { "bundle.blobs" } }
 end
 
 -- docker runs a containerd of its own, in which Kubernetes' images are not.
@@ -43,9 +42,9 @@ local function inventory_of(runtime, fact)
     for _, chain in ipairs(images.chain_ids(image.layers or {})) do
       have.chains[chain] = true
     end
-  end
-  if runtime == "containerd" then
-    have.blobs = fact("images.contents", runtime)
+    for digest, there in pairs(image.blobs or {}) do
+      have.blobs[digest] = there or have.blobs[digest]
+    end
   end
   return have
 end

@@ -26,7 +26,9 @@ k8s.gcr.io/pause:3.2 x/manifest.v1+json %s complete (2/2) 1.0 KiB/1.0 KiB true
 x.example/many:1     x/index.v1+json    %s complete (9/9) 9.0 MiB/9.0 MiB false
 x.example/gone:1     x/manifest.v1+json %s incomplete (1/2) 9 B/1.0 KiB false
 x.example/run:1      x/manifest.v1+json %s incomplete (1/2) 9 B/1.0 KiB true
-]]
+
++
+]] .. id "a" .. "\n" .. id "b" .. "\n" .. id "1" .. "\n" .. id "9" .. "\n"
 
 test("containerd's images by their config: of an index the one that is there, none half there",
   function()
@@ -40,9 +42,11 @@ test("containerd's images by their config: of an index the one that is there, no
       .. "\n= " .. id "5" .. '\n{"config": {"digest": "' .. id "d" .. '"}, "layers": []}\n'
     check.equal(parse("images.present", text, "containerd"), {
       [id "a"] = { names = { ["k8s.gcr.io/pause:3.2"] = true },
-        blobs = { id "1", id "a", id "6" } },
-      [id "b"] = { names = { ["x.example/many:1"] = true }, blobs = { id "3", id "b" } },
-      [id "d"] = { names = { ["x.example/run:1"] = true }, blobs = { id "5", id "d" } } })
+        blobs = { [id "1"] = true, [id "a"] = true, [id "6"] = false } },
+      [id "b"] = { names = { ["x.example/many:1"] = true },
+        blobs = { [id "3"] = true, [id "b"] = true } },
+      [id "d"] = { names = { ["x.example/run:1"] = true },
+        blobs = { [id "5"] = true, [id "d"] = false } } })
     check.equal(parse("images.present", "\n", "containerd"), {})
   end)
 
@@ -53,15 +57,18 @@ test("what somebody keeps in containerd and is no image hides no other", functio
     .. "\n= " .. id "3" .. '\n{"config": {"digest": "' .. id "b" .. '"}, "layers": [1]}\n'
     .. "\n= " .. id "5" .. '\n{"config": {}, "layers": []}\n'
   check.equal(parse("images.present", text, "containerd"), {
-    [id "a"] = { names = { ["k8s.gcr.io/pause:3.2"] = true }, blobs = { id "1", id "a" } },
-    [id "b"] = { names = { ["x.example/many:1"] = true }, blobs = { id "3", id "b" } } })
+    [id "a"] = { names = { ["k8s.gcr.io/pause:3.2"] = true },
+      blobs = { [id "1"] = true, [id "a"] = true } },
+    [id "b"] = { names = { ["x.example/many:1"] = true },
+      blobs = { [id "3"] = true, [id "b"] = true } } })
   local artifact = ('{"manifests": [{"digest": "%s", "platform": {"os": "unknown"}}, '
     .. '{"digest": "%s"}]}'):format(id "6", id "3")
   text = LIST:format(id "1", id "2", id "4", id "5") .. "\n= " .. id "2" .. "\n" .. artifact
     .. "\n\n= " .. id "6" .. '\n{"config": {"digest": "' .. id "c" .. '"}, "layers": []}\n'
     .. "\n= " .. id "3" .. '\n{"config": {"digest": "' .. id "b" .. '"}, "layers": []}\n'
   check.equal(parse("images.present", text, "containerd"), {
-    [id "b"] = { names = { ["x.example/many:1"] = true }, blobs = { id "3", id "b" } } })
+    [id "b"] = { names = { ["x.example/many:1"] = true },
+      blobs = { [id "3"] = true, [id "b"] = true } } })
 end)
 
 test("versions and settings of containerd and docker", function()
