@@ -69,7 +69,8 @@ def rekey(channel):
 
 
 def signal(channel):
-    """Say that a signal ended the command, with a name that is not there."""
+    """When a byte has come, say that a signal ended the command, with a name that is not there."""
+    channel.recv(1)
     m = message(cMSG_CHANNEL_REQUEST, channel.remote_chanid, "exit-signal", False, 1000)
     m.add_bytes(b"KILL")
     transport._send_user_message(m)

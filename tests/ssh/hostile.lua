@@ -41,6 +41,7 @@ end)
 test("the name of a signal that is not there", function()
   local server <close> = hostile.start()
   local channel <close> = server:ask "signal"
+  check.ok(channel:write "!")
   check.equal({ channel:wait() }, { nil, "" })
 end)
 
