@@ -46,13 +46,15 @@ M.nodes = kb.fact {
 --- Where a proof is kept on the host.
 M.proof_path = PROOF
 
---- The pods of an application in the namespace default.
+--- The pods of an application in the namespace default, of one word.
 -- @param name string: their label app
+-- @param mark string: their label word
 -- @return list of { name, node, address, ready }, sorted by node; false when no API answers
 M.pods = kb.fact {
   name = "smoke.pods",
-  command = function(name)
-    return "kubectl --request-timeout=10s get pods -n default -l app=" .. kb.quote(name)
+  command = function(name, mark)
+    return "kubectl --request-timeout=10s get pods -n default -l "
+      .. kb.quote(("app=%s,word=%s"):format(name, mark))
       .. [[ -o jsonpath='{range .items[*]}{.metadata.name} {.spec.nodeName} {.status.podIP} ]]
       .. [[{range .status.conditions[?(@.type=="Ready")]}{.status}{end}{"\n"}{end}' 2>/dev/null]]
   end,

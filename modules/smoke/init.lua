@@ -66,15 +66,16 @@ local function nodes_answer(host, c, nodes)
     evidence = EVIDENCE })
 end
 
+-- Gives the word that its pods know, and their mark.
 local function deploy(host, c, replicas)
   local image, pull = web_image(c)
   local word = kb.digest(host.name .. kb.now()):sub(1, 24)
-  local text = manifest.text(image, pull, replicas, word, kb.digest(word):sub(1, 12),
-    c.smoke.node_port)
+  local mark = kb.digest(word):sub(1, 12)
+  local text = manifest.text(image, pull, replicas, word, mark, c.smoke.node_port)
   kb.prove(host, { ("a web server can be deployed on %d nodes"):format(replicas),
     run = "kubectl apply -f -", stdin = kb.secret(text), within = 30 })
   kb.gate(host, { ("%d pods are ready, each on a node of its own"):format(replicas), within = 180,
-    fact = { "smoke.pods", manifest.name },
+    fact = { "smoke.pods", manifest.name, mark },
     holds = function(pods)
       local nodes, ready = {}, 0
       for _, pod in ipairs(pods or {}) do
@@ -84,7 +85,7 @@ local function deploy(host, c, replicas)
       return ready == replicas and #pods == replicas
     end,
     evidence = EVIDENCE })
-  return kb.secret(word)
+  return kb.secret(word), mark
 end
 
 -- The web server answers from every node, under the service's address and the node's own port.
@@ -113,8 +114,8 @@ local function in_pod(pod, command)
     kb.quote(command))
 end
 
-local function pods_answer(host, word)
-  local pods = host:fact("smoke.pods", manifest.name)
+local function pods_answer(host, word, mark)
+  local pods = host:fact("smoke.pods", manifest.name, mark)
   local function tells(result)
     return result.out:find(kb.reveal(word), 1, true)
   end
@@ -178,9 +179,9 @@ local function replicas_for(answer)
 end
 
 local function whole(host, c, nodes, masters_too)
-  local word = deploy(host, c, replicas_for(host:fact("smoke.nodes")))
+  local word, mark = deploy(host, c, replicas_for(host:fact("smoke.nodes")))
   service_answers(host, nodes)
-  pods_answer(host, word)
+  pods_answer(host, word, mark)
   if masters_too and #c.masters >= 3 and c.smoke.stop_master ~= false then
     hung.prove(host, kb.working(host, "masters"))
     haproxy.gate(host, kb.working(host, "masters"))

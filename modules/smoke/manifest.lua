@@ -31,8 +31,7 @@ spec:
     matchLabels: {app: kbrun-smoke}
   template:
     metadata:
-      labels: {app: kbrun-smoke}
-      annotations: {word: "%s"}
+      labels: {app: kbrun-smoke, word: "%s"}
     spec:
       terminationGracePeriodSeconds: 1
       tolerations:
@@ -56,12 +55,13 @@ spec:
 ]]
 
 --- The manifest, with the secret's word in it.
--- The word's digest is in the pods' annotations: pods of another word are replaced.
+-- Pods are labelled with the word's mark: those of another word, which a run that was killed has
+-- left, are replaced, and not taken for these.
 -- @param image string: a web server on port 80, with a shell
 -- @param pull string: IfNotPresent or Never
 -- @param replicas integer: each is on a node of its own, also on masters
 -- @param word string: letters and digits
--- @param mark string: a digest of the word
+-- @param mark string: a digest of the word, as a label's value
 -- @param port integer or nil: of every node; nil: the cluster chooses
 -- @return string: YAML
 function M.text(image, pull, replicas, word, mark, port)

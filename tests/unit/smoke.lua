@@ -41,6 +41,14 @@ test("the manifest is YAML, and says what it is given", function()
   check.equal(documents[1].stringData.word, "abc")
 end)
 
+test("pods that a run which was killed has left are not taken for this run's", function()
+  local documents = check.ok(yaml.load_all(manifest.text("lab/web:1.0", "Never", 2, "abc", "d1")))
+  local labels = documents[3].spec.template.metadata.labels
+  check.equal(labels, { app = manifest.name, word = "d1" })
+  check.contains(fact.find("smoke.pods").command(manifest.name, "d1"),
+    ("-l app=%s,word=%s"):format(labels.app, labels.word))
+end)
+
 local PROOFS = [[
 local kb = require "kb"
 kb.play { "p", hosts = "all", function(host)
